@@ -1,0 +1,148 @@
+"""A bundle: the folder that holds all the daemon needs to read a window, and proof that it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from pipeline import prompt
+from pipeline.errors import BundleError
+from pipeline.settings import PipelineSettings
+
+MANIFEST = "bundle.toml"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+CARD = "MODEL_CARD.md"
+REQUIRED = (MODEL, TOKENIZER, CARD)
+# A manifest is a page of text; anything larger is not one.
+_MANIFEST_LIMIT = 1 << 20
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model learnt from."""
+
+    data: str
+    licence: str
+    attribution: str
+    base: str
+    pruning: str
+
+
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Figures on people the model never saw, and how they were taken. Macro-F1 unless said otherwise."""
+
+    protocol: str
+    macro_f1: float
+    baseline: str
+    baseline_macro_f1: float
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`bundle.toml`."""
+
+    name: str
+    version: int
+    summary: str
+    labels: tuple[str, ...]
+    """In the order of the probabilities."""
+    label_schema: str
+    prompt_version: int
+    quantisation: str
+    temperature: float = 1.0
+    """Label scores are divided by it; fitted on held-out people so that probabilities mean what they say."""
+    abstain_below: float = 0.0
+    """The reader abstains where its best label is less probable than this."""
+    fingerprint: str
+    pipeline: PipelineSettings
+    training: Training
+    metrics: Metrics
+    files: dict[str, str]
+    """sha256 of every other file of the bundle."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}-{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose hashes and fingerprint were found right.
+
+    sha256: of the manifest, which itself holds the sha256 of every file.
+    """
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    @property
+    def id(self) -> str:
+        return self.manifest.id
+
+    @classmethod
+    def load(cls, path: Path) -> Bundle:
+        """Raises BundleError, one line, where the bundle is missing, damaged or of another pipeline."""
+        raw = _read_manifest(path)
+        try:
+            manifest = msgspec.convert(tomllib.loads(raw.decode()), Manifest)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+            raise BundleError(
+                f"{path / MANIFEST}: {error}: the manifest is damaged, restore the bundle"
+            ) from error
+        _check_files(path, manifest)
+        if (
+            manifest.prompt_version != prompt.VERSION
+            or manifest.fingerprint != manifest.pipeline.fingerprint()
+        ):
+            raise BundleError(
+                f"{path}: made for another signal chain or prompt (fingerprint {manifest.fingerprint[:12]}, "
+                f"this program's is {manifest.pipeline.fingerprint()[:12]}): install the matching release "
+                "or retrain"
+            )
+        return cls(path=path, manifest=manifest, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def shipped_bundle() -> Path:
+    """The bundle that comes with the program."""
+    return Path(str(resources.files("pipeline"))) / "bundles" / "calm-stress"
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(path: Path) -> bytes:
+    manifest = path / MANIFEST
+    try:
+        if manifest.stat().st_size > _MANIFEST_LIMIT:
+            raise BundleError(f"{manifest}: over {_MANIFEST_LIMIT} bytes, not a manifest")
+        return manifest.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"no bundle at {path} ({error.strerror}): give a folder that holds {MANIFEST}"
+        ) from error
+
+
+def _check_files(path: Path, manifest: Manifest) -> None:
+    missing = [name for name in REQUIRED if name not in manifest.files]
+    if missing:
+        raise BundleError(f"{path / MANIFEST}: no hash for {', '.join(missing)}: the bundle was not sealed")
+    for name, expected in manifest.files.items():
+        # A name is a plain file beside the manifest, never a way out of the folder.
+        if Path(name).name != name:
+            raise BundleError(f"{path / MANIFEST}: {name!r} is not a plain file name")
+        try:
+            found = file_sha256(path / name)
+        except OSError as error:
+            raise BundleError(f"{path / name}: {error.strerror}: restore the bundle") from error
+        if found != expected:
+            raise BundleError(
+                f"{path / name}: sha256 is {found[:12]}…, the manifest says {expected[:12]}…: "
+                "the file was changed or damaged, restore the bundle"
+            )
