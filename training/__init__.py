@@ -1,0 +1,1 @@
+"""Corpora, recipes, training and evaluation. Torch lives here."""
