@@ -1,0 +1,62 @@
+# Each verb sets up what it needs. Python 3.11 or newer, pip and, for `make test`, apt are all it asks for.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SHARED_DATA ?= ../shared/data
+RESULTS := build/eegmat
+BUNDLE := pipeline/bundles/calm-stress
+
+.PHONY: help demo test check bench bundle clean
+
+help: ## Show the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subscriber [SECONDS=60] [RECORDING=file.edf]
+	@$(BIN)/eeg-copilot demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDING),--recording $(RECORDING))
+
+test: $(VENV)/.dev $(VENV)/.system ## Run the tests, with real brokers, headsets and recordings
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## Lint, format, types, import rule
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.dev ## Measure speed on this machine
+	@$(BIN)/python -m tests.bench --out build/bench.json
+
+bundle: $(VENV)/.dev ## Evaluate, train, export and seal the shipped bundle anew [SHARED_DATA=../shared/data]
+	$(BIN)/python -m training evaluate --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)
+	$(BIN)/python -m training pretrain --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)
+	$(BIN)/python -m export onnx $(RESULTS) build/onnx
+	$(BIN)/python -m export quantize build/onnx/model.onnx build/onnx/int8.onnx
+	$(BIN)/python -m export seal build/onnx/int8.onnx $(RESULTS) export/calm-stress.toml $(BUNDLE)
+	$(BIN)/python -m export verify $(BUNDLE) $(RESULTS)
+
+clean: ## Remove what the verbs made
+	rm -rf $(VENV) build dist
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the run-time set (once) ..."
+	@$(PIP) install -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the development set (once) ..."
+	@$(PIP) install -c constraints.txt -e '.[demo,train,dev]'
+	@touch $(VENV)/.runtime $@
+
+# Real parts that are no Python packages: the broker, and the library that BrainFlow's Bluetooth code loads.
+$(VENV)/.system: | $(VENV)/bin/python
+	@if ! command -v mosquitto >/dev/null && ! test -x /usr/sbin/mosquitto; then \
+	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
+	  echo "installing mosquitto ..."; \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq mosquitto libbluetooth3 >/dev/null; \
+	fi
+	@touch $@
