@@ -1,0 +1,1 @@
+"""The asyncio shell: sources, service, outbox, MQTT, commands and the command line."""
