@@ -1,0 +1,161 @@
+"""The command line, `eeg-copilot`. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from daemon.errors import ConfigError, LoginError, OutboxError
+from pipeline.errors import BundleError, PipelineError
+
+DONE, FAILED, CONFIGURATION = 0, 1, 78
+NOTICE = "Research use only: not a medical device, and nothing here is a diagnosis."
+
+# Before numpy and ONNX Runtime load. Our arrays are small: a second BLAS thread costs more in contention
+# than it computes. The pinned ONNX Runtime sends no telemetry; this says so to any other.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+
+
+class Verb(Protocol):
+    """A module of daemon.verbs. Imported for its own verb only, so that `--help` is quick."""
+
+    def run(self, options: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb. Whatever goes wrong in a way we know is said in one line."""
+    options = _parser().parse_args(argv)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        verb: Verb = importlib.import_module(f"daemon.verbs.{options.module}")
+        return verb.run(options)
+    except (ConfigError, BundleError, LoginError) as refusal:
+        return _refuse(refusal, CONFIGURATION)
+    except (PipelineError, OutboxError) as refusal:
+        return _refuse(refusal, FAILED)
+    except BaseExceptionGroup as group:
+        return _refuse_group(group)
+    except KeyboardInterrupt:
+        return FAILED
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _refuse(refusal: BaseException, code: int) -> int:
+    print(f"eeg-copilot: {' '.join(str(refusal).split())}", file=sys.stderr)
+    return code
+
+
+def _refuse_group(group: BaseExceptionGroup[BaseException]) -> int:
+    """Failures of tasks that ran together: known ones are told, any other is a bug and keeps its trace."""
+    leaves = list(_leaves(group))
+    codes = {
+        CONFIGURATION if isinstance(leaf, ConfigError | BundleError | LoginError) else FAILED
+        for leaf in leaves
+    }
+    if not all(isinstance(leaf, ConfigError | LoginError | OutboxError | PipelineError) for leaf in leaves):
+        raise group
+    for leaf in leaves:
+        _refuse(leaf, FAILED)
+    return max(codes)
+
+
+def _leaves(failure: BaseException) -> Iterator[BaseException]:
+    if isinstance(failure, BaseExceptionGroup):
+        for inner in failure.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield failure
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eeg-copilot",
+        description="Live EEG to emotion labels on MQTT, by a small language model on two CPU cores.",
+        epilog=f"{NOTICE} Exit codes: 0 done, 1 failed, 2 usage, 78 configuration.",
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    run = _verb(verbs, "run", "run", "run the daemon")
+    run.add_argument("config", metavar="CONFIG", help="TOML file")
+    check = _verb(verbs, "check-config", "check_config", "check a configuration and its bundle, and stop")
+    check.add_argument("config", metavar="CONFIG", help="TOML file")
+
+    demo = _verb(verbs, "demo", "demo", "see it work on a simulated headset; nothing else is needed")
+    demo.add_argument("--seconds", type=_positive, help="end by itself; the last line is a JSON summary")
+    demo.add_argument("--recording", metavar="FILE", help="play this recording instead of simulating")
+    demo.add_argument("--bundle", metavar="FOLDER", help="the model (default: the shipped one)")
+
+    devices = _verb(verbs, "devices", "devices", "list what there is to listen to")
+    devices.add_argument("--wait", type=_positive, default=2.0, help="seconds (default: %(default)s)")
+
+    replay = _verb(verbs, "replay", "replay", "play recordings as a live LSL stream")
+    replay.add_argument("files", metavar="FILE", nargs="+")
+    replay.add_argument("--name", default="replay", help="of the LSL stream (default: %(default)s)")
+    replay.add_argument("--speed", type=_positive, default=1.0, help="times real time (default: 1)")
+    replay.add_argument("--loop", action="store_true", help="start over at the end")
+    replay.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a listener first")
+    replay.add_argument("--board", help="the board that wrote a BrainFlow csv")
+
+    _label(_verb(verbs, "label", "label", "label recordings, faster than real time"))
+
+    fidelity = _verb(verbs, "fidelity", "fidelity", "show what each compression keeps of recordings")
+    fidelity.add_argument("files", metavar="FILE", nargs="+", help="of one headset")
+    fidelity.add_argument("--window", type=_positive, metavar="S", help="seconds (default: the bundle's)")
+    fidelity.add_argument("--mains", type=int, choices=(0, 50, 60), default=50, help="Hz (default: 50)")
+    fidelity.add_argument("--board", help="the board that wrote a BrainFlow csv")
+
+    bundle = _verb(verbs, "bundle", "bundle", "look at a model bundle")
+    bundle.add_argument("what", choices=("verify", "show"))
+    bundle.add_argument("bundle", metavar="FOLDER", nargs="?", help="default: the shipped one")
+    return parser
+
+
+def _label(label: argparse.ArgumentParser) -> None:
+    label.epilog = (
+        "Files given together are one person's sitting, in order: the start of the first one is taken as "
+        "rest, and calibrates. Each file, and each gap in one, begins a new segment."
+    )
+    label.add_argument("files", metavar="FILE", nargs="+", help="EDF, BDF, XDF, BrainVision or BrainFlow csv")
+    label.add_argument(
+        "--jsonl", metavar="OUT", required=True, help="one line a window; - is standard output"
+    )
+    label.add_argument("--bundle", metavar="FOLDER", help="the model (default: the shipped one)")
+    label.add_argument(
+        "--calibrate-seconds", type=_positive, metavar="S", help="length of the rest (default: the bundle's)"
+    )
+    label.add_argument("--age", type=_between(0, 120), metavar="YEARS")
+    label.add_argument("--gender", choices=("female", "male", "other"))
+    label.add_argument("--mains", type=int, choices=(0, 50, 60), default=50, help="Hz (default: %(default)s)")
+    label.add_argument("--board", help="the board that wrote a BrainFlow csv")
+    label.add_argument("--threads", type=_between(1, 64), default=2, metavar="N", help="default: 2")
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: str, what: str
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+    parser.set_defaults(module=module)
+    return parser
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"must be {least} to {most}, got {text}")
+        return int(text)
+
+    return number
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value

@@ -1,0 +1,225 @@
+"""Every payload that is published, as a record. JSON, UTC ISO times, the schema's name in each."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import Struct, structs
+
+NodeState = Literal["online", "stopped", "offline"]
+StreamState = Literal["calibrating", "online", "degraded", "stalled", "offline"]
+
+
+def iso(seconds: float) -> str:
+    """Seconds since the Unix epoch as `2026-01-31T12:00:00.123456Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def unix(text: str) -> float:
+    """The reverse of `iso`."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+class Message(Struct, frozen=True, kw_only=True, tag_field="schema"):
+    """What all payloads carry.
+
+    id: unique. seq: counts up by one in each topic, across restarts: a step of more than one is a loss.
+    time: UTC when the message was made.
+    """
+
+    id: str = ""
+    seq: int = 0
+    time: str = ""
+    research_use_only: bool = True
+
+
+class NodeStatus(Message, frozen=True, kw_only=True, tag="eegcopilot.status/1"):
+    """The daemon itself; `offline` is said by the broker, as the will."""
+
+    state: NodeState
+
+
+class BundleInfo(Struct, frozen=True):
+    id: str
+    sha256: str
+    labels: list[str]
+    label_schema: str
+
+
+class StreamInfo(Struct, frozen=True):
+    name: str
+    source: str
+
+
+class Info(Message, frozen=True, kw_only=True, tag="eegcopilot.info/1"):
+    """Birth: said at every connection. session counts the daemon's starts on this state directory."""
+
+    session: int
+    started: str
+    versions: dict[str, str]
+    bundle: BundleInfo
+    config_sha256: str
+    streams: list[StreamInfo]
+
+
+class StreamHealth(Struct, frozen=True):
+    """Counts since the start; chunks_waiting and windows_waiting are now.
+
+    samples: arrived. lost: known to have gone missing before they arrived. chunks_dropped,
+    samples_dropped, windows_dropped: thrown away here because the machine was too slow.
+    windows: cut; each was calibrated on, dropped, or became a label or an abstention. rates: Hz.
+    """
+
+    state: StreamState
+    samples: int
+    lost: int
+    gaps: int
+    reconnects: int
+    backward_stamps: int
+    chunks_waiting: int
+    chunks_dropped: int
+    samples_dropped: int
+    windows: int
+    windows_calibrating: int
+    windows_waiting: int
+    windows_dropped: int
+    labels: int
+    abstained: int
+    rate_nominal: float | None
+    rate_true: float | None
+
+
+class Percentiles(Struct, frozen=True):
+    """Milliseconds over the last readings; None before the first."""
+
+    p50: float | None
+    p99: float | None
+
+
+class Health(Message, frozen=True, kw_only=True, tag="eegcopilot.health/1"):
+    """uptime_s: seconds. rss_mib: resident memory. outbox: counts of messages."""
+
+    uptime_s: float
+    rss_mib: float
+    latency_ms: dict[str, Percentiles]
+    outbox: dict[str, int]
+    mqtt: dict[str, int]
+    streams: dict[str, StreamHealth]
+
+
+class Calibration(Struct, frozen=True):
+    """Seconds of clean rest so far, and of how many."""
+
+    seconds: float
+    of: float
+
+
+class StreamStatus(Message, frozen=True, kw_only=True, tag="eegcopilot.stream-status/1"):
+    """What the samples of a stream allow; since: UTC. calibration only while calibrating."""
+
+    state: StreamState
+    since: str
+    detail: str
+    subject: str
+    calibration: Calibration | None = None
+
+
+class ChannelVerdict(Struct, frozen=True):
+    good: bool
+    reasons: str
+
+
+class Quality(Message, frozen=True, kw_only=True, tag="eegcopilot.quality/1"):
+    """Per channel, of the newest window. score: share of good channels, 0..1.
+
+    channels: empty where too few were good for the window to be read.
+    """
+
+    score: float
+    channels: dict[str, ChannelVerdict]
+
+
+class WindowSpan(Struct, frozen=True):
+    """UTC. gap_pct: share of missing samples, always 0 as no window crosses a gap.
+
+    clock_unc_ms: half-width of the error of both times.
+    """
+
+    start: str
+    end: str
+    gap_pct: float
+    clock_unc_ms: float
+
+
+class Latency(Struct, frozen=True):
+    """Milliseconds. label: the model's run. total: arrival of the window's last sample to publication."""
+
+    label: float
+    total: float
+
+
+class ModelRef(Struct, frozen=True):
+    id: str
+    sha256: str
+
+
+class Emotion(Message, frozen=True, kw_only=True, tag="eegcopilot.emotion/1"):
+    """One reading. label is null where the model abstained; reason says why."""
+
+    subject: str
+    window: WindowSpan
+    label: str | None
+    p: dict[str, float]
+    p_smooth: dict[str, float]
+    abstained: bool
+    reason: str
+    quality: float
+    latency_ms: Latency
+    model: ModelRef
+
+
+class EpisodeMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.episode/1"):
+    """A stable state over time; start, end: UTC, `end` so far."""
+
+    episode: str
+    phase: str
+    subject: str
+    label: str
+    start: str
+    end: str
+    readings: int
+    p_mean: float
+    model: ModelRef
+
+
+class Response(Message, frozen=True, kw_only=True, tag="eegcopilot.response/1"):
+    """Answer to a command. detail: what was done, or in one line why not."""
+
+    stream: str
+    verb: str
+    ok: bool
+    detail: str
+
+
+M = TypeVar("M", bound=Message)
+
+
+def stamped(message: M, seq: int, now: float) -> M:
+    """`message` with its id, its number in its topic, and its time (seconds since the Unix epoch)."""
+    return structs.replace(message, id=uuid.uuid4().hex, seq=seq, time=iso(now))
+
+
+def encode(message: Message) -> bytes:
+    return msgspec.json.encode(message)
+
+
+AnyMessage = NodeStatus | Info | Health | StreamStatus | Quality | Emotion | EpisodeMessage | Response
+
+
+def decode(payload: bytes) -> AnyMessage:
+    """For subscribers. Raises msgspec.ValidationError or msgspec.DecodeError."""
+    message: AnyMessage = msgspec.json.decode(payload, type=AnyMessage)
+    return message

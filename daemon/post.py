@@ -1,0 +1,93 @@
+"""Puts messages into the outbox, each kind with its own delivery."""
+
+from __future__ import annotations
+
+import time
+
+from daemon.messages import (
+    Emotion,
+    EpisodeMessage,
+    Health,
+    Info,
+    Message,
+    NodeState,
+    NodeStatus,
+    Quality,
+    Response,
+    StreamStatus,
+    encode,
+    stamped,
+)
+from daemon.outbox import Keep, Outbox
+from daemon.topics import Topics
+
+# Seconds after which nobody can use them any more.
+QUALITY_FRESH_S = 30.0
+HEALTH_FRESH_S = 120.0
+RESPONSE_FRESH_S = 60.0
+
+
+class Post:
+    """reading_expiry_s: how long a reading describes the present."""
+
+    def __init__(self, outbox: Outbox, topics: Topics, reading_expiry_s: float) -> None:
+        self.topics = topics
+        self._outbox = outbox
+        self._reading_expiry_s = reading_expiry_s
+
+    def emotion(self, stream: str, message: Emotion) -> None:
+        topic = self.topics.of(stream, "emotion")
+        self._put(topic, message, retain=True, keep=Keep.WHILE_ROOM, expiry_s=self._reading_expiry_s)
+
+    def quality(self, stream: str, message: Quality) -> None:
+        topic = self.topics.of(stream, "quality")
+        self._put(topic, message, qos=0, retain=True, keep=Keep.WHILE_FRESH, expiry_s=QUALITY_FRESH_S)
+
+    def stream_status(self, stream: str, message: StreamStatus) -> None:
+        self._put(self.topics.of(stream, "status"), message, retain=True)
+
+    def episode(self, stream: str, message: EpisodeMessage) -> None:
+        self._put(self.topics.of(stream, "episode"), message)
+
+    def health(self, message: Health) -> None:
+        self._put(self.topics.health, message, retain=True, keep=Keep.WHILE_FRESH, expiry_s=HEALTH_FRESH_S)
+
+    def response(self, message: Response, correlation: bytes | None) -> None:
+        self._put(
+            self.topics.response,
+            message,
+            keep=Keep.WHILE_FRESH,
+            expiry_s=RESPONSE_FRESH_S,
+            correlation=correlation,
+        )
+
+    def node_status(self, state: NodeState, seq: int) -> bytes:
+        """The payload of the node's status, for the publisher: it is a state of the connection itself,
+        so it is said on the connection and not stored."""
+        return encode(stamped(NodeStatus(state=state), seq, time.time()))
+
+    def info(self, message: Info) -> bytes:
+        """The payload of the birth, likewise."""
+        return encode(stamped(message, self._outbox.next_seq(self.topics.info), time.time()))
+
+    def _put(
+        self,
+        topic: str,
+        message: Message,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        keep: Keep = Keep.ALWAYS,
+        expiry_s: float | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        payload = encode(stamped(message, self._outbox.peek_seq(topic), time.time()))
+        self._outbox.put(
+            topic,
+            payload,
+            qos=qos,
+            retain=retain,
+            keep=keep,
+            expiry_s=expiry_s,
+            correlation=correlation,
+        )

@@ -1,0 +1,187 @@
+"""The daemon: one task group, from the sources' threads to the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from importlib import metadata
+
+import structlog
+
+from daemon.commands import Commands
+from daemon.config import Config
+from daemon.health import Checkup
+from daemon.inference import Inference
+from daemon.latency import Latencies
+from daemon.messages import BundleInfo, Health, Info, ModelRef, StreamInfo, iso
+from daemon.notify import notify, watchdog_s
+from daemon.outbox import Outbox
+from daemon.post import Post
+from daemon.publisher import Publisher
+from daemon.stream import Stream
+from daemon.telling import Telling
+from daemon.topics import Topics
+from pipeline.bundle import Bundle
+from pipeline.reader import Reader
+
+log = structlog.get_logger("service")
+
+HEALTH_S = 30.0
+WATCH_S = 0.5  # how late a stall may be told
+PURGE_S = 3600.0
+# A source may sit in a driver's call that takes its time; later it is left behind.
+CLOSE_S = 5.0
+# A model run that takes longer hangs.
+STUCK_S = 15.0
+_PACKAGES = ("eeg-emotion-copilot", "onnxruntime", "numpy", "aiomqtt", "pylsl", "brainflow")
+
+
+class Service:
+    """Everything between a configuration and its end. `run` may be called once."""
+
+    def __init__(self, config: Config, bundle: Bundle, reader: Reader) -> None:
+        self._config = config
+        self._bundle = bundle
+        self._reader = reader
+        self._started = time.time()
+        self._versions = versions()
+        self._streams: dict[str, Stream] = {}
+        self._status = ""
+        self.last_health: Health | None = None
+        """What the parts counted, when all was through."""
+
+    async def run(self, shutdown: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
+        """Until `shutdown`, or until all sources have ended by themselves; then drains what is under way.
+
+        ready: called when the first window is possible. Raises OutboxError, ConfigError, and in an
+        exception group what ended a task: LoginError, OutboxError.
+        """
+        config, mqtt = self._config, self._config.mqtt
+        with Outbox(config.state_directory(), max_waiting=config.state.max_waiting) as outbox:
+            self._session = outbox.session
+            latencies, inference = Latencies(), Inference(self._reader)
+            post = Post(outbox, Topics(mqtt.site, mqtt.node), mqtt.reading_expiry_s)
+            streams = {s.name: self._stream(s.name, post, inference, latencies) for s in config.stream}
+            commands = Commands(streams, post)
+            publisher = Publisher(mqtt, outbox, post, self._info, commands.handle)
+            checkup = Checkup(streams, outbox, publisher, commands, latencies)
+            self._streams = streams
+            farewell = asyncio.Event()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(publisher.run(farewell), name="publisher")
+                reading = tasks.create_task(inference.run(), name="inference")
+                sources = [tasks.create_task(s.run(), name=f"stream:{s.name}") for s in streams.values()]
+                chores = [
+                    tasks.create_task(_every(HEALTH_S, lambda: post.health(checkup.health())), name="health"),
+                    tasks.create_task(_every(WATCH_S, self._watch), name="watch"),
+                    tasks.create_task(_every(PURGE_S, lambda: self._purge(outbox)), name="purge"),
+                    tasks.create_task(_watchdog(streams, inference), name="watchdog"),
+                ]
+                log.info("ready", streams=list(streams), bundle=self._bundle.id, session=outbox.session)
+                notify("READY=1")
+                ready()
+                await _first(shutdown, sources)
+                notify("STOPPING=1")
+                await _close(streams, sources)
+                inference.close()
+                await reading
+                for chore in chores:
+                    chore.cancel()
+                self.last_health = checkup.health()
+                post.health(self.last_health)
+                farewell.set()
+            log.info("stopped", **outbox.counts())
+
+    @property
+    def samples(self) -> int:
+        """Received so far, of all streams."""
+        return sum(stream.samples for stream in self._streams.values())
+
+    def _stream(self, name: str, post: Post, inference: Inference, latencies: Latencies) -> Stream:
+        model = ModelRef(id=self._bundle.id, sha256=self._bundle.sha256)
+        settings = next(s for s in self._config.stream if s.name == name)
+        telling = Telling(name, post, model, latencies)
+        return Stream(settings, self._bundle.manifest.pipeline, inference, telling)
+
+    def _info(self) -> Info:
+        manifest = self._bundle.manifest
+        return Info(
+            session=self._session,
+            started=iso(self._started),
+            versions=self._versions,
+            bundle=BundleInfo(
+                id=self._bundle.id,
+                sha256=self._bundle.sha256,
+                labels=list(manifest.labels),
+                label_schema=manifest.label_schema,
+            ),
+            config_sha256=self._config.fingerprint(),
+            streams=[
+                StreamInfo(name=s.name, source=str(s.source.__struct_config__.tag))
+                for s in self._config.stream
+            ],
+        )
+
+    def _watch(self) -> None:
+        for stream in self._streams.values():
+            stream.watch()
+        status = ", ".join(f"{name} {stream.state}" for name, stream in self._streams.items())
+        if status != self._status:
+            self._status = status
+            notify(f"STATUS={status}")
+
+    def _purge(self, outbox: Outbox) -> None:
+        gone = outbox.purge(self._config.state.keep_sent_days)
+        if gone:
+            log.info("old messages purged", rows=gone)
+
+
+def versions() -> dict[str, str]:
+    """Of what matters to a reading. A package that is not installed is left out."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+async def _every(seconds: float, do: Callable[[], None]) -> None:
+    while True:
+        do()
+        await asyncio.sleep(seconds)
+
+
+async def _watchdog(streams: dict[str, Stream], inference: Inference) -> None:
+    """Signs of life for systemd, as long as there is life: a stall of a headset is handled, a dead
+    thread or a hanging model is not."""
+    interval = watchdog_s()
+    while interval is not None:
+        if inference.busy_s < STUCK_S and all(stream.alive for stream in streams.values()):
+            notify("WATCHDOG=1")
+        await asyncio.sleep(interval / 3)
+
+
+async def _first(shutdown: asyncio.Event, sources: list[asyncio.Task[None]]) -> None:
+    """Returns when `shutdown` is set or every source has ended."""
+    asked = asyncio.create_task(shutdown.wait())
+    ended = asyncio.ensure_future(asyncio.wait(sources))
+    try:
+        await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asked.cancel()
+        ended.cancel()
+
+
+async def _close(streams: dict[str, Stream], sources: list[asyncio.Task[None]]) -> None:
+    """Closes the sources; what they sent before goes all the way."""
+    for stream in streams.values():
+        stream.stop()
+    _, late = await asyncio.wait(sources, timeout=CLOSE_S)
+    if late:
+        log.warning("sources that do not close are left behind", tasks=[task.get_name() for task in late])
+        for stream in streams.values():
+            stream.abandon()
+        await asyncio.wait(late)

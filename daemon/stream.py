@@ -1,0 +1,204 @@
+"""One `[[stream]]`: from its source through the pipeline to the outbox."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from daemon import config
+from daemon.commands import Patient
+from daemon.inference import Inference, Request
+from daemon.intake import Intake
+from daemon.messages import Calibration, StreamHealth, StreamState
+from daemon.sources.base import SourceEvent
+from daemon.telling import Telling
+from daemon.vigil import Vigil
+from daemon.wearer import Wearer
+from pipeline.errors import MontageError
+from pipeline.prompt import Person
+from pipeline.records import Calibrating, Chunk, Reading
+from pipeline.session import Session, Step
+from pipeline.settings import PipelineSettings
+
+log = structlog.get_logger("stream")
+
+
+class Stream:
+    """Owns its source, its session and its wearer. Lives in the event loop."""
+
+    def __init__(
+        self, settings: config.Stream, pipeline: PipelineSettings, inference: Inference, telling: Telling
+    ) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._pipeline = pipeline
+        self._telling = telling
+        self._intake = Intake(settings.name, settings.source, self._on_event)
+        self._lane = inference.lane(settings.name, self._deliver, lossless=self._intake.lossless)
+        self._vigil = Vigil(settings.source.stall_s, settings.min_quality)
+        self._wearer = Wearer(settings.subject, Person(settings.age, settings.gender))
+        self._session: Session | None = None
+        self._shape: tuple[tuple[str, ...], float] | None = None
+        self._rest_from: int | None = None  # number of the first sample of the calibration
+        self._told: tuple[StreamState, str, Calibration | None] | None = None
+        self._since = time.time()
+        self._windows = self._calibrating = self._labels = self._abstained = 0
+
+    async def run(self) -> None:
+        """Until the source has ended or `stop` was called, and everything behind it is through."""
+        self._tell_status()
+        async for chunk in self._intake:
+            await self._take(chunk)
+        await self._lane.drained()
+        self._telling.episodes(self._wearer, self._wearer.episodes.close())
+        self._on_event(SourceEvent("ended", "stopped", time.time()))
+
+    def stop(self) -> None:
+        """Closes the source; `run` returns when what it sent before is through."""
+        self._intake.stop()
+
+    def abandon(self) -> None:
+        """For a source that does not close: its thread is left behind."""
+        self._intake.abandon()
+
+    @property
+    def alive(self) -> bool:
+        """False where the source's thread has died without having been asked to."""
+        return self._intake.alive
+
+    @property
+    def state(self) -> StreamState:
+        return self._vigil.state(time.monotonic())[0]
+
+    @property
+    def samples(self) -> int:
+        """Received so far."""
+        return self._intake.stats.samples
+
+    def watch(self) -> None:
+        """To be called now and then: silence is an event that nobody reports."""
+        self._tell_status()
+
+    def calibrate(self) -> str:
+        if self._session is not None:
+            self._session.calibrate()
+        self._begin_calibration()
+        self._tell_status()
+        return f"calibrating: rest for {self._calibration_s:g} s"
+
+    def patient(self, patient: Patient) -> str:
+        person = Person(patient.age, patient.gender)
+        if patient.subject == self._wearer.subject:
+            self._wearer.person = person
+            return "taken over from the next window on"
+        # Another person's rest says nothing about this one.
+        self._telling.episodes(self._wearer, self._wearer.episodes.close())
+        self._wearer = Wearer(patient.subject, person)
+        return f"new subject {patient.subject}, {self.calibrate()}"
+
+    def health(self) -> StreamHealth:
+        stats = self._intake.stats
+        return StreamHealth(
+            state=self.state,
+            samples=stats.samples,
+            lost=stats.lost,
+            gaps=stats.gaps,
+            reconnects=stats.reconnects,
+            backward_stamps=stats.backwards,
+            chunks_waiting=self._intake.waiting,
+            chunks_dropped=self._intake.dropped,
+            samples_dropped=self._intake.samples_dropped,
+            windows=self._windows,
+            windows_calibrating=self._calibrating,
+            windows_waiting=len(self._lane),
+            windows_dropped=self._lane.dropped,
+            labels=self._labels,
+            abstained=self._abstained,
+            rate_nominal=stats.rate_nominal,
+            rate_true=stats.rate_true,
+        )
+
+    def _on_event(self, event: SourceEvent) -> None:
+        self._vigil.event(event)
+        self._tell_status()
+
+    async def _take(self, chunk: Chunk) -> None:
+        self._vigil.samples(time.monotonic())
+        if (chunk.channels, chunk.rate) != self._shape:
+            self._begin_session(chunk)
+        if self._session is not None:
+            if self._vigil.calibration is not None:
+                self._vigil.calibration = self._progress(chunk)
+            for step in self._session.feed(chunk):
+                await self._step(step, self._session.electrodes)
+        self._tell_status()
+
+    async def _step(self, step: Step, electrodes: tuple[str, ...]) -> None:
+        self._windows += 1
+        if isinstance(step, Reading):
+            self._vigil.window(step.quality, step.reason)
+            self._telling.poor_quality(step.quality)
+        else:
+            self._vigil.window(step.quality.score, "")
+            self._telling.quality(electrodes, step.quality)
+        if isinstance(step, Calibrating):
+            self._calibrating += 1
+            return
+        self._vigil.calibration = None
+        await self._lane.put(Request(step, self._wearer))
+
+    def _deliver(self, reading: Reading, wearer: Wearer) -> None:
+        reading = wearer.smoother.feed(reading)
+        self._abstained += reading.abstained
+        self._labels += not reading.abstained
+        self._telling.emotion(reading, wearer.subject)
+        # Episodes of somebody who has been replaced were closed then.
+        if wearer is self._wearer:
+            self._telling.episodes(wearer, wearer.episodes.feed(reading))
+
+    def _begin_session(self, chunk: Chunk) -> None:
+        """A stream that comes back with other channels or another rate is another measurement."""
+        self._shape = (chunk.channels, chunk.rate)
+        self._vigil.refuse("")
+        try:
+            self._session = Session(
+                self._pipeline,
+                chunk.channels,
+                chunk.rate,
+                mains=self._settings.mains_hz,
+                calibration=self._settings.calibration_s,
+            )
+        except MontageError as why:
+            self._session = None
+            self._vigil.refuse(str(why))
+            log.error("stream cannot be read", stream=self.name, reason=str(why))
+        self._begin_calibration()
+
+    @property
+    def _calibration_s(self) -> float:
+        wanted = self._settings.calibration_s
+        return self._pipeline.calibration if wanted is None else wanted
+
+    def _begin_calibration(self) -> None:
+        self._rest_from = None
+        self._vigil.calibration = Calibration(0.0, self._calibration_s)
+
+    def _progress(self, chunk: Chunk) -> Calibration:
+        """In whole seconds: often enough for a countdown."""
+        if self._rest_from is None:
+            self._rest_from = chunk.first_sample
+        seconds = (chunk.first_sample + chunk.n_samples - self._rest_from) / chunk.rate
+        return Calibration(float(int(seconds)), self._calibration_s)
+
+    def _tell_status(self) -> None:
+        state, detail = self._vigil.state(time.monotonic())
+        calibration = self._vigil.calibration if state == "calibrating" else None
+        if (state, detail, calibration) == self._told:
+            return
+        if self._told is None or (state, detail) != self._told[:2]:
+            log.info("stream is " + state, stream=self.name, detail=detail)
+        if self._told is None or state != self._told[0]:
+            self._since = time.time()
+        self._told = (state, detail, calibration)
+        self._telling.status(state, self._since, detail, self._wearer.subject, calibration)

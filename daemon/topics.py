@@ -1,0 +1,55 @@
+"""The names of everything that is said or heard over MQTT, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROOT = "eegcopilot/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """site, node: checked names, one topic level each."""
+
+    site: str
+    node: str
+
+    @property
+    def base(self) -> str:
+        return f"{ROOT}/{self.site}/{self.node}"
+
+    @property
+    def status(self) -> str:
+        return f"{self.base}/status"
+
+    @property
+    def info(self) -> str:
+        return f"{self.base}/info"
+
+    @property
+    def health(self) -> str:
+        return f"{self.base}/health"
+
+    @property
+    def commands(self) -> str:
+        """The filter under which commands arrive: `cmd/{stream}/{verb}`."""
+        return f"{self.base}/cmd/+/+"
+
+    @property
+    def response(self) -> str:
+        return f"{self.base}/cmd/response"
+
+    def of(self, stream: str, what: str) -> str:
+        """`{stream}/status`, `{stream}/emotion` and the like."""
+        return f"{self.base}/{stream}/{what}"
+
+    def command(self, stream: str, verb: str) -> str:
+        return f"{self.base}/cmd/{stream}/{verb}"
+
+    def parse_command(self, topic: str) -> tuple[str, str] | None:
+        """(stream, verb) of a command's topic; None if it is none."""
+        start = f"{self.base}/cmd/"
+        levels = topic.removeprefix(start).split("/")
+        if not topic.startswith(start) or len(levels) != 2:
+            return None
+        return levels[0], levels[1]

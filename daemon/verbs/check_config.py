@@ -1,0 +1,27 @@
+"""`eeg-copilot check-config CONFIG`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from daemon.cli import DONE
+from daemon.config import load_config
+from daemon.confirmed import tls_context
+from daemon.topics import Topics
+from pipeline.bundle import Bundle, shipped_bundle
+
+
+def run(options: argparse.Namespace) -> int:
+    config = load_config(Path(options.config))
+    tls_context(config.mqtt)
+    bundle = Bundle.load(Path(config.model.bundle) if config.model.bundle else shipped_bundle())
+    mqtt = config.mqtt
+    print(f"{options.config}: good")
+    print(f"  broker  {mqtt.host}:{mqtt.port}, {'TLS' if mqtt.encrypted else 'plain'}")
+    print(f"  topics  {Topics(mqtt.site, mqtt.node).base}/…")
+    print(f"  model   {bundle.id}: {', '.join(bundle.manifest.labels)}")
+    print(f"  state   {config.state_directory()}")
+    for stream in config.stream:
+        print(f"  stream  {stream.name}: {stream.source.__struct_config__.tag}, {stream.subject}")
+    return DONE

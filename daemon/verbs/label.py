@@ -1,0 +1,109 @@
+"""`eeg-copilot label FILE… --jsonl OUT`"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from daemon.cli import DONE, NOTICE
+from daemon.labelling import Labelled, Labelling
+from daemon.verbs.board import layout
+from pipeline.bundle import Bundle, shipped_bundle
+from pipeline.errors import RecordingError
+from pipeline.prompt import Person
+from pipeline.reader import Reader
+from pipeline.recordings import open_recording
+
+_BAR = 30  # characters
+
+
+def run(options: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    bundle = Bundle.load(Path(options.bundle) if options.bundle else shipped_bundle())
+    board = layout(options.board)
+    recordings = [open_recording(file, board) for file in options.files]
+    for recording in recordings:
+        for warning in recording.warnings:
+            _say(f"{recording.path}: {warning}")
+    labelling = Labelling(
+        bundle,
+        Reader(bundle, options.threads),
+        Person(options.age, options.gender),
+        mains_hz=options.mains,
+        calibration_s=options.calibrate_seconds,
+    )
+    seconds = sum(recording.seconds for recording in recordings)
+    counts: dict[str, int] = {}
+    with _whole(options.jsonl) as out:
+        for labelled in labelling.label(recordings, _Bar(seconds).show):
+            out.write(json.dumps(_line(labelled, bundle)) + "\n")
+            word = labelled.reading.label or "abstained"
+            counts[word] = counts.get(word, 0) + 1
+    took = time.perf_counter() - began
+    told = ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "no window"
+    _say(f"{labelling.calibrating} windows of rest calibrated and have no line; then {told}")
+    _say(f"{seconds:.0f} s of EEG in {took:.1f} s: {seconds / took:.0f} times real time")
+    _say(NOTICE)
+    return DONE
+
+
+def _line(labelled: Labelled, bundle: Bundle) -> dict[str, object]:
+    reading = labelled.reading
+    return {
+        "file": str(labelled.file),
+        "start_s": round(labelled.start_s, 6),
+        "end_s": round(labelled.end_s, 6),
+        "label": reading.label,
+        "p": {label: round(p, 6) for label, p in reading.p.items()},
+        "p_smooth": {label: round(p, 6) for label, p in reading.p_smooth.items()},
+        "abstained": reading.abstained,
+        "reason": reading.reason,
+        "quality": round(reading.quality, 4),
+        "model": bundle.id,
+        "research_use_only": True,
+    }
+
+
+@contextlib.contextmanager
+def _whole(path: str) -> Iterator[TextIO]:
+    """A file that appears under its name only when it is whole; `-` is standard output."""
+    if path == "-":
+        yield sys.stdout
+        return
+    part = Path(f"{path}.part")
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    except OSError as why:
+        raise RecordingError(f"{path}: cannot be written: {why.strerror or why}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _Bar:
+    """Progress on a terminal; nothing elsewhere. seconds: of EEG in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def show(self, done: float) -> None:
+        if not sys.stderr.isatty():
+            return
+        share = min(1.0, done / self._seconds) if self._seconds else 1.0
+        bar = "█" * round(share * _BAR)
+        end = "\n" if share >= 1 else ""
+        print(f"\r{bar:░<{_BAR}} {share:4.0%}", end=end, file=sys.stderr, flush=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
