@@ -10,8 +10,8 @@ from pipeline.bundle import Bundle
 from pipeline.prompt import Person
 from pipeline.reader import Reader
 from pipeline.recordings import Recording
-from pipeline.records import Calibrating, CompressedWindow, Reading
-from pipeline.session import Session
+from pipeline.records import Calibrating, CompressedWindow, Reading, Unreadable
+from pipeline.session import Session, abstention
 from pipeline.sitting import play
 from pipeline.smoothing import Smoother
 
@@ -74,7 +74,8 @@ class Labelling:
                 if isinstance(step, Calibrating):
                     self.calibrating += 1
                 else:
-                    waiting.append((played.recording.path, played.offset_s, step))
+                    item = abstention(step) if isinstance(step, Unreadable) else step
+                    waiting.append((played.recording.path, played.offset_s, item))
             done += played.chunk.n_samples
             if len(waiting) >= _BATCH:
                 yield from self._read(waiting)

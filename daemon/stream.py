@@ -17,8 +17,8 @@ from daemon.vigil import Vigil
 from daemon.wearer import Wearer
 from pipeline.errors import MontageError
 from pipeline.prompt import Person
-from pipeline.records import Calibrating, Chunk, Reading
-from pipeline.session import Session, Step
+from pipeline.records import Calibrating, Chunk, Reading, Unreadable
+from pipeline.session import Session, Step, abstention
 from pipeline.settings import PipelineSettings
 
 log = structlog.get_logger("stream")
@@ -136,17 +136,14 @@ class Stream:
 
     async def _step(self, step: Step, electrodes: tuple[str, ...]) -> None:
         self._windows += 1
-        if isinstance(step, Reading):
-            self._vigil.window(step.quality, step.reason)
-            self._telling.poor_quality(step.quality)
-        else:
-            self._vigil.window(step.quality.score, "")
-            self._telling.quality(electrodes, step.quality)
+        self._vigil.window(step.quality.score, step.reason if isinstance(step, Unreadable) else "")
+        self._telling.quality(electrodes, step.quality)
         if isinstance(step, Calibrating):
             self._calibrating += 1
             return
         self._vigil.calibration = None
-        await self._lane.put(Request(step, self._wearer))
+        item = abstention(step) if isinstance(step, Unreadable) else step
+        await self._lane.put(Request(item, self._wearer))
 
     def _deliver(self, reading: Reading, wearer: Wearer) -> None:
         reading = wearer.smoother.feed(reading)

@@ -48,10 +48,6 @@ class Telling:
         channels = {name: ChannelVerdict(good=good, reasons=why) for name, good, why in verdicts}
         self._post.quality(self._name, Quality(score=round(quality.score, 3), channels=channels))
 
-    def poor_quality(self, score: float) -> None:
-        """Of a window that cannot be read: better no verdicts than those of an earlier one."""
-        self._post.quality(self._name, Quality(score=round(score, 3), channels={}))
-
     def emotion(self, reading: Reading, subject: str) -> None:
         span = reading.span
         label_ms = reading.infer_s * 1e3

@@ -123,6 +123,15 @@ class Calibrating:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A window that cannot be read, and in one line why."""
+
+    span: Span
+    quality: ChannelQuality
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What the model says of one window.
 

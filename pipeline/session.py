@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pipeline.calibration import Calibration, quantise
 from pipeline.chain import Chain
-from pipeline.records import Calibrating, ChannelQuality, Chunk, CompressedWindow, Reading, Span, Window
+from pipeline.records import Calibrating, Chunk, CompressedWindow, Reading, Unreadable, Window
 from pipeline.settings import PipelineSettings
 from pipeline.wavelet import METHODS, versioned
 
-Step = CompressedWindow | Calibrating | Reading
+Step = CompressedWindow | Calibrating | Unreadable
 
 
 class Session:
@@ -69,7 +69,8 @@ class Session:
             self._calibrated = True
         n_good = int(quality.good.sum())
         if n_good < self._settings.min_channels:
-            return abstention(span, quality, f"{n_good} good channels, {self._settings.min_channels} needed")
+            reason = f"{n_good} good channels, {self._settings.min_channels} needed"
+            return Unreadable(span, quality, reason)
         codes = quantise(self._calibration.deviations(features))[quality.good]
         return CompressedWindow(
             codes=codes.reshape(n_good, -1),
@@ -80,8 +81,14 @@ class Session:
         )
 
 
-def abstention(span: Span, quality: ChannelQuality, reason: str) -> Reading:
-    """A reading that says nothing, and why."""
+def abstention(window: Unreadable) -> Reading:
+    """The reading of a window that cannot be read: it says nothing, and why."""
     return Reading(
-        label=None, p={}, p_smooth={}, span=span, quality=quality.score, reason=reason, infer_s=0.0
+        label=None,
+        p={},
+        p_smooth={},
+        span=window.span,
+        quality=window.quality.score,
+        reason=window.reason,
+        infer_s=0.0,
     )

@@ -9,8 +9,8 @@ from pipeline.calibration import LEVELS, MIDDLE, Calibration, quantise
 from pipeline.episodes import EpisodeTracker
 from pipeline.errors import MontageError
 from pipeline.prompt import ASK, Person, answer, question
-from pipeline.records import Calibrating, Chunk, CompressedWindow, Reading, Span
-from pipeline.session import Session
+from pipeline.records import Calibrating, Chunk, CompressedWindow, Reading, Span, Unreadable
+from pipeline.session import Session, abstention
 from pipeline.settings import STAGES, PipelineSettings
 from pipeline.smoothing import Smoother
 
@@ -86,9 +86,12 @@ def test_too_few_good_channels_abstains_with_the_reason() -> None:
     data[:3, 20 * 250 :] = 0
     steps = [s for c in chunks(data, 250) for s in session.feed(c)]
     last = steps[-1]
-    assert isinstance(last, Reading) and last.abstained
+    assert isinstance(last, Unreadable)
     assert last.reason == "2 good channels, 4 needed"
-    assert last.quality == pytest.approx(0.4)
+    assert last.quality.score == pytest.approx(0.4)
+    assert [reason for reason in last.quality.reasons if reason] == ["flat"] * 3
+    reading = abstention(last)
+    assert reading.abstained and reading.reason == last.reason and reading.p == {}
 
 
 def test_channels_that_cannot_serve_are_refused() -> None:

@@ -1,0 +1,122 @@
+"""Commands over a real mosquitto: obeyed, or refused in one line, and always answered."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiomqtt
+from broker import Listener, Mosquitto, listening
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from publishing import Node, at, running
+
+from daemon.commands import Patient
+from daemon.topics import Topics
+
+
+async def ask(ear: Listener, topic: str, payload: bytes, mark: bytes, retain: bool = False) -> dict:
+    """Sends a command and returns the answer that carries `mark` as its correlation data."""
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.CorrelationData = mark
+    await ear.client.publish(topic, payload, 1, retain, properties)
+
+    def answers() -> list[dict]:
+        return [m for _, m, raw in ear.heard if getattr(raw.properties, "CorrelationData", b"") == mark]
+
+    def responses() -> list[dict]:
+        return [m for m in answers() if m.get("schema") == "eegcopilot.response/1"]
+
+    await ear.until(responses)
+    return responses()[0]
+
+
+@contextlib.asynccontextmanager
+async def commanded(broker: Mosquitto, folder: Path) -> AsyncIterator[tuple[Node, Listener]]:
+    async with (
+        running(at(broker), folder) as node,
+        listening(broker.port, "eegcopilot/v1/lab/n1/cmd/response") as ear,
+    ):
+        await asyncio.wait_for(node.publisher.online.wait(), 15)
+        yield node, ear
+
+
+def test_commands_are_obeyed_and_answered(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    async def body() -> None:
+        topics = Topics("lab", "n1")
+        async with commanded(mosquitto, tmp_path) as (node, ear):
+            answer = await ask(ear, topics.command("bed", "calibrate"), b"", b"\x01")
+            assert (answer["ok"], answer["stream"], answer["verb"]) == (True, "bed", "calibrate")
+            patient = b'{"subject": "pseudo-7f3a", "age": 41, "gender": "female"}'
+            assert (await ask(ear, topics.command("bed", "patient"), patient, b"\x02"))["ok"]
+            assert node.bed.told == ["calibrate", Patient("pseudo-7f3a", 41, "female")]
+
+    asyncio.run(body())
+
+
+HOSTILE = [
+    ("bed", "patient", b"", "subject: is missing"),
+    ("bed", "patient", b"\xff\xfe", "not JSON"),
+    ("bed", "patient", b'{"subject": "Jane Doe"}', "pseudonym"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "age": "old"}', "age"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "age": -1}', "age"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "gender": "x"}', "gender"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "nmae": "Jane"}', "nmae"),
+    ("bed", "patient", b"[" * 4000, "not JSON"),
+    ("bed", "patient", b"[1]", "expected"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "age": NaN}', "not JSON"),
+    ("bed", "patient", b" " * 5000, "bytes"),
+    ("bed", "calibrate", b'{"now": true}', "now"),
+    ("bed", "explode", b"", "there are calibrate, patient"),
+    ("nobody", "calibrate", b"", "there are bed"),
+    ("x" * 3000, "calibrate", b"", "there are bed"),
+    ("bed\u2028б", "calibrate", b"", "there are bed"),
+]
+
+
+def test_hostile_commands_are_refused_in_one_line(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    async def body() -> None:
+        topics = Topics("lab", "n1")
+        async with commanded(mosquitto, tmp_path) as (node, ear):
+            for number, (stream, verb, payload, part) in enumerate(HOSTILE):
+                answer = await ask(ear, topics.command(stream, verb), payload, b"m%d" % number)
+                assert not answer["ok"]
+                assert part in answer["detail"], answer
+                assert answer["detail"].isprintable() and len(answer["detail"]) < 400
+                assert answer["stream"].isprintable() and len(answer["stream"]) <= 64
+            assert node.bed.told == []
+            # Larger than the packets the daemon takes: the broker itself keeps it away.
+            await ear.client.publish(topics.command("bed", "calibrate"), b"x" * 200_000, 1)
+            assert (await ask(ear, topics.command("bed", "calibrate"), b"", b"last"))["ok"]
+
+    asyncio.run(body())
+
+
+def test_retained_command_is_not_obeyed(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    async def body() -> None:
+        topics = Topics("lab", "n1")
+        async with aiomqtt.Client("127.0.0.1", mosquitto.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            await client.publish(topics.command("bed", "calibrate"), b"", 1)
+            await client.publish(topics.command("bed", "calibrate"), b"{}", 1, True)
+        async with (
+            listening(mosquitto.port, topics.response) as ear,
+            running(at(mosquitto), tmp_path) as node,
+        ):
+            await ear.until(lambda: ear.under("response"))
+            assert not ear.under("response")[0]["ok"]
+            assert node.bed.told == []
+
+    asyncio.run(body())
+
+
+def test_flood_of_commands_is_survived(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    async def body() -> None:
+        topics = Topics("lab", "n1")
+        async with commanded(mosquitto, tmp_path) as (node, ear):
+            await asyncio.gather(
+                *(ear.client.publish(topics.command("bed", f"v{n}"), b"x", 0) for n in range(500))
+            )
+            assert (await ask(ear, topics.command("bed", "calibrate"), b"", b"end"))["ok"]
+            assert not node.task.done()
+
+    asyncio.run(body())

@@ -1,0 +1,150 @@
+"""The configuration: what is refused, and that each refusal is one line that names the key."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemon.config import load_config, read_password
+from daemon.errors import ConfigError
+from daemon.sources.settings import RecordingSource, SimulatorSource
+
+STREAM = '[[stream]]\nname = "bed-1"\nsource = {kind = "simulator"}\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "copilot.toml"
+    file.write_text(text)
+    return file
+
+
+def test_defaults(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, STREAM))
+    assert config.mqtt.host == "127.0.0.1"
+    assert config.stream[0].subject == "pseudo-unknown"
+    assert isinstance(config.stream[0].source, SimulatorSource)
+    assert len(config.fingerprint()) == 64
+
+
+def test_same_meaning_same_fingerprint(tmp_path: Path) -> None:
+    one = load_config(write(tmp_path, STREAM)).fingerprint()
+    two = load_config(write(tmp_path, "# a comment\n[mqtt]\nport = 1883\n" + STREAM)).fingerprint()
+    three = load_config(write(tmp_path, "[mqtt]\nport = 1884\n" + STREAM)).fingerprint()
+    assert one == two != three
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("[mqt]\n" + STREAM, ["mqt: unknown key", "'mqtt'"]),
+        ("[mqtt]\nprt = 1\n" + STREAM, ["mqtt.prt: unknown key", "did you mean 'port'", "keepalive"]),
+        ("[mqtt]\nport = '1883'\n" + STREAM, ["mqtt.port", "int", "got '1883'"]),
+        ("[mqtt]\nport = 70000\n" + STREAM, ["mqtt.port", "65535", "70000"]),
+        ("[mqtt]\nsite = 'a/b'\n" + STREAM, ["mqtt.site", "letters, digits", "'a/b'"]),
+        ("[mqtt]\nnode = 'a#'\n" + STREAM, ["mqtt.node", "letters, digits"]),
+        ('[mqtt]\nnode = "a\\n"\n' + STREAM, ["mqtt.node", "letters, digits"]),
+        (
+            STREAM.replace("simulator", "simulater"),
+            ["stream[0].source.kind", "did you mean 'simulator'", "lsl"],
+        ),
+        (STREAM.replace('kind = "simulator"', ""), ["stream[0].source.kind", "missing"]),
+        (
+            STREAM.replace('"simulator"', '"simulator", sed = 3'),
+            ["stream[0].source.sed", "did you mean 'seed'", "electrodes"],
+        ),
+        (STREAM.replace('"simulator"', '"lsl"'), ["stream[0].source", "at least one of name"]),
+        (STREAM + "gander = 'female'\n", ["stream[0].gander", "did you mean 'gender'"]),
+        (STREAM + "gender = 'woman'\n", ["stream[0].gender", "'woman'", "female, male, other"]),
+        (STREAM + "mains_hz = 55\n", ["stream[0].mains_hz", "55", "50"]),
+        (STREAM + "age = 400\n", ["stream[0].age", "120"]),
+        (STREAM + "subject = 'Jane Doe'\n", ["stream[0].subject", "pseudonym"]),
+        ("[mqtt]\nhost = 'mqtt://broker'\n" + STREAM, ["mqtt.host", "a host name or an address"]),
+        ("[mqtt]\nhost = ''\n" + STREAM, ["mqtt.host", "a host name or an address"]),
+        (STREAM + STREAM, ["stream[1].name", "taken"]),
+        (STREAM.replace("bed-1", "cmd"), ["stream[0].name", "reserved"]),
+        ("", ["stream: is missing"]),
+        ("stream = []\n", ["stream", "length >= 1"]),
+        ("stream = 3\n", ["stream", "array", "got 3"]),
+        ("[mqtt\n", ["not a TOML file"]),
+        ("[mqtt]\npassword = 'secret'\n" + STREAM, ["mqtt.password: unknown key", "'password_file'"]),
+        ("[mqtt]\nhost = 'broker.example'\n" + STREAM, ["mqtt.host", "tls = true", "plain = true"]),
+        ("[mqtt]\nhost = '10.0.0.5'\n" + STREAM, ["mqtt.host", "plain = true"]),
+        ("[mqtt]\nca_file = 'none.pem'\n" + STREAM, ["mqtt.ca_file", "none.pem is not a file"]),
+        ("[mqtt]\ncert_file = 'a.pem'\n" + STREAM, ["mqtt.key_file", "both"]),
+        ("[mqtt]\nusername = 'me'\n" + STREAM, ["mqtt.username", "password_file"]),
+        ("[log]\nlevel = 'loud'\n" + STREAM, ["log.level", "'loud'", "warning"]),
+        ("[model]\nthreads = 0\n" + STREAM, ["model.threads", ">= 1"]),
+    ],
+)
+def test_refusals_name_the_key_in_one_line(tmp_path: Path, text: str, parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load_config(write(tmp_path, text))
+    line = str(refusal.value)
+    assert line.startswith(str(tmp_path / "copilot.toml"))
+    assert "\n" not in line
+    for part in parts:
+        assert part in line
+
+
+def test_secret_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load_config(write(tmp_path, "[mqtt]\npassword = 'hunter2'\n" + STREAM))
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path)
+
+
+def test_other_machine_with_tls_or_plain(tmp_path: Path) -> None:
+    for extra in ("tls = true", "plain = true"):
+        config = load_config(write(tmp_path, f"[mqtt]\nhost = 'broker.example'\n{extra}\n" + STREAM))
+        assert config.mqtt.encrypted == (extra == "tls = true")
+
+
+def test_paths_start_at_the_file(tmp_path: Path) -> None:
+    text = '[state]\ndirectory = "state"\n[[stream]]\nname = "r"\n[stream.source]\nkind = "recording"\n'
+    config = load_config(write(tmp_path, text + 'files = ["a.edf", "/b.edf"]\n'))
+    source = config.stream[0].source
+    assert isinstance(source, RecordingSource)
+    assert source.files == (str(tmp_path / "a.edf"), "/b.edf")
+    assert config.state_directory() == tmp_path / "state"
+
+
+def test_password_from_file_and_from_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("from-file\n")
+    with_file = "[mqtt]\nusername = 'me'\npassword_file = 'secret'\n" + STREAM
+    assert read_password(load_config(write(tmp_path, with_file)).mqtt) == "from-file"
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "mqtt-password").write_text("from-systemd")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    without = "[mqtt]\nusername = 'me'\n" + STREAM
+    assert read_password(load_config(write(tmp_path, without)).mqtt) == "from-systemd"
+
+
+def test_state_directory_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/eeg-copilot")
+    assert load_config(write(tmp_path, STREAM)).state_directory() == Path("/var/lib/eeg-copilot")
+
+
+def check_config(file: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "daemon", "check-config", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_sample_configuration_is_right() -> None:
+    sample = Path(__file__).parent.parent / "systemd" / "eeg-copilot.toml"
+    result = check_config(sample)
+    assert result.returncode == 0, result.stderr
+
+
+def test_check_config_exits_with_78(tmp_path: Path) -> None:
+    result = check_config(write(tmp_path, STREAM + "nmae = 'x'\n"))
+    assert result.returncode == 78
+    assert len(result.stderr.splitlines()) == 1
+    assert "stream[0].nmae" in result.stderr
