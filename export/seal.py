@@ -1,4 +1,4 @@
-"""A folder that the daemon accepts: manifest, hashes, model card."""
+"""A folder that the daemon accepts: manifest, hashes, model card, some answers of the float32 weights."""
 
 from __future__ import annotations
 
@@ -8,39 +8,53 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import onnx
 import tomli_w
 
+from export.answers import TorchAnswers
 from export.card import card
+from export.compare import FIDELITY, Setting
+from export.fidelity import Fidelity
 from export.onnx import ExportError
+from export.reference import REFERENCE, write_reference
+from export.windows import random_cases
 from pipeline import prompt
 from pipeline.bundle import CARD, MANIFEST, MODEL, TOKENIZER, Bundle, Manifest, Metrics, Training, file_sha256
+from pipeline.model import QUANTISATION
+from pipeline.scoring import probabilities
 from pipeline.settings import PipelineSettings
+
+# Windows of the carried reference: enough to see a wrong graph, a few kilobytes.
+_CARRIED = 48
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the recipe cannot know: `provenance.toml`, written by whoever trained the model."""
+    """What the recipe cannot know: a TOML file, written by whoever trained the model."""
 
     version: int
     summary: str
-    quantisation: str
     abstain_below: float
     training: Training
 
 
 def seal(model: Path, results: Path, provenance: Provenance, out: Path) -> Bundle:
-    """Assembles the bundle from a quantised graph and the folder of its training results.
+    """Assembles the bundle from a fused graph and the folder of trained weights and their evaluation.
 
-    The old bundle at `out` is replaced only by a whole new one.
+    The figures of `export compare` are told in the card where they lie beside the graph. The old bundle at
+    `out` is replaced only by a whole new one.
     """
     recipe = _json(results / "recipe.json")
     evaluation = _json(results / "evaluation.json")
+    settings = msgspec.convert(recipe["pipeline"], PipelineSettings)
+    quantisation = _quantisation(model)
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     shutil.copyfile(model, fresh / MODEL)
     shutil.copyfile(results / TOKENIZER, fresh / TOKENIZER)
-    settings = msgspec.convert(recipe["pipeline"], PipelineSettings)
-    (fresh / CARD).write_text(card(recipe, evaluation, provenance))
+    _carry_reference(results, fresh / REFERENCE)
+    (fresh / CARD).write_text(card(recipe, evaluation, provenance, quantisation, _fidelity(model)))
     manifest = Manifest(
         name=recipe["name"],
         version=provenance.version,
@@ -48,7 +62,7 @@ def seal(model: Path, results: Path, provenance: Provenance, out: Path) -> Bundl
         labels=tuple(recipe["labels"]),
         label_schema=recipe["name"],
         prompt_version=prompt.VERSION,
-        quantisation=provenance.quantisation,
+        quantisation=quantisation,
         temperature=evaluation["temperature"],
         abstain_below=provenance.abstain_below,
         fingerprint=settings.fingerprint(),
@@ -61,13 +75,39 @@ def seal(model: Path, results: Path, provenance: Provenance, out: Path) -> Bundl
             baseline="SVM-RBF on the same codes in the same folds",
             baseline_macro_f1=evaluation["svm"]["macro_f1"],
         ),
-        files={name: file_sha256(fresh / name) for name in (MODEL, TOKENIZER, CARD)},
+        files={name: file_sha256(fresh / name) for name in (MODEL, TOKENIZER, CARD, REFERENCE)},
     )
-    (fresh / MANIFEST).write_text(tomli_w.dumps(msgspec.to_builtins(manifest)))
+    write_manifest(manifest, fresh)
     bundle = Bundle.load(fresh)  # what we ship is what the daemon will accept
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return Bundle(path=out, manifest=bundle.manifest, sha256=bundle.sha256)
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    (folder / MANIFEST).write_text(tomli_w.dumps(msgspec.to_builtins(manifest)))
+
+
+def _quantisation(model: Path) -> str:
+    """As the graph itself tells it."""
+    try:
+        told: dict[str, str] = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
+    except (OSError, onnx.onnx_cpp2py_export.checker.ValidationError) as error:
+        raise ExportError(f"{model}: {error}") from error
+    return told.get(QUANTISATION, "none: float32")
+
+
+def _carry_reference(trained: Path, path: Path) -> None:
+    setting = Setting.of_results(trained)
+    torch = TorchAnswers(trained, setting.labels)
+    cases = random_cases(setting.pipeline, _CARRIED, seed=2)
+    scores = np.stack([torch.scores(case.window, case.person) for case in cases])
+    write_reference(path, cases, probabilities(scores, setting.temperature))
+
+
+def _fidelity(model: Path) -> list[Fidelity]:
+    path = model.with_name(FIDELITY)
+    return msgspec.json.decode(path.read_bytes(), type=list[Fidelity]) if path.is_file() else []
 
 
 def _json(path: Path) -> dict[str, Any]:

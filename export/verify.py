@@ -1,29 +1,21 @@
-"""Does the sealed bundle say what the trained weights say?"""
+"""Does a bundle say what its weights say? By what it carries; step by step where the weights are given."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
-from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM
 
-from export.onnx import ExportError
-from pipeline import prompt
-from pipeline.bundle import Bundle
-from pipeline.calibration import LEVELS, MIDDLE
-from pipeline.prompt import Person
+from export.compare import Setting, compare
+from export.fidelity import QUANTISED, Fidelity
+from export.fuse import fuse
+from export.onnx import ExportError, export_onnx
+from export.reference import read_reference
+from pipeline.bundle import MODEL, Bundle
 from pipeline.reader import Reader
-from pipeline.records import ChannelQuality, CompressedWindow, Span
-from pipeline.wavelet import METHODS, versioned
-
-# Labels of the bundle against those of the float32 weights, and the largest gap between probabilities.
-MIN_AGREEMENT = 0.99
-MAX_GAP = 0.05
-_WINDOWS = 300
-_BATCH = 8
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -35,71 +27,44 @@ class Agreement(msgspec.Struct, frozen=True):
     gap_mean: float
 
 
-def verify(bundle: Bundle, trained: Path, seed: int = 1) -> Agreement:
-    """Reads windows of random montage and codes with both. Raises ExportError where they part.
+def verify_carried(bundle: Bundle) -> Agreement:
+    """The bundle's reader, on this machine, against what the float32 weights said of the windows it carries.
 
-    trained: the folder the bundle was exported from.
+    Raises ExportError where they part, or where a reading depends on what was read before it.
     """
-    batch = _windows(bundle, np.random.default_rng(seed))
-    reader = Reader(bundle)
-    told: list[list[float]] = []
-    for i in range(0, len(batch), _BATCH):
-        told += [list(reading.p.values()) for reading in reader.read(batch[i : i + _BATCH])]
-    found, truth = np.array(told), _torch(bundle, trained, batch)
+    cases, truth = read_reference(bundle)
+    reader, batch = Reader(bundle), [(case.window, case.person) for case in cases]
+    found = np.array([list(reading.p.values()) for reading in reader.read(batch)])
+    backwards = np.array([list(reading.p.values()) for reading in reader.read(batch[::-1])])[::-1]
+    if not np.array_equal(found, backwards):
+        raise ExportError(f"{bundle.path}: readings depend on what is read with them")
     gap = np.abs(found - truth)
     agreement = Agreement(
-        windows=len(batch),
+        windows=len(cases),
         labels_equal=float((found.argmax(axis=1) == truth.argmax(axis=1)).mean()),
         gap_max=float(gap.max()),
         gap_mean=float(gap.mean()),
     )
-    if agreement.labels_equal < MIN_AGREEMENT or agreement.gap_max > MAX_GAP:
+    if not (agreement.labels_equal >= QUANTISED.labels_equal and agreement.gap_max <= QUANTISED.gap_max):
         raise ExportError(
-            f"{bundle.path} departs from {trained}: labels agree on {agreement.labels_equal:.1%} "
-            f"(at least {MIN_AGREEMENT:.0%}), probabilities differ by up to {agreement.gap_max:.3f} "
-            f"(at most {MAX_GAP})"
+            f"{bundle.path} departs from its float32 weights: labels agree on {agreement.labels_equal:.1%} "
+            f"(at least {QUANTISED.labels_equal:.0%}), probabilities differ by up to {agreement.gap_max:.3f} "
+            f"(at most {QUANTISED.gap_max})"
         )
     return agreement
 
 
-def _windows(bundle: Bundle, rng: np.random.Generator) -> list[tuple[CompressedWindow, Person]]:
-    settings = bundle.manifest.pipeline
-    method = METHODS[settings.compression]
-    span = Span(0, 0, 0.0, settings.window, 0.0, settings.window, 0.0, 0.0)
-    batch = []
-    for _ in range(_WINDOWS):
-        n = int(rng.integers(settings.min_channels, len(settings.montage) + 1))
-        rows = np.sort(rng.choice(len(settings.montage), n, replace=False))
-        # Bands that move together over the head, as states make them, and noise.
-        codes = MIDDLE + rng.normal(0, 4, (1, method.n_codes)) + rng.normal(0, 4, (n, method.n_codes))
-        window = CompressedWindow(
-            codes=np.clip(np.rint(codes), 0, LEVELS - 1).astype(np.int16),
-            channels=tuple(settings.montage[i] for i in rows),
-            method=versioned(method),
-            span=span,
-            quality=ChannelQuality(np.ones(n, dtype=np.bool_), ("",) * n, 1.0),
-        )
-        batch.append((window, Person(age=int(rng.integers(16, 90)), gender="female")))
-    return batch
+def verify_steps(
+    bundle: Bundle, trained: Path, data: Path | None = None, windows: int | None = None
+) -> Iterator[Fidelity]:
+    """The weights exported anew, fused anew, and the bundle's own graph, each against torch.
 
-
-@torch.inference_mode()
-def _torch(
-    bundle: Bundle, trained: Path, batch: list[tuple[CompressedWindow, Person]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The same probabilities by transformers, one prompt at a time, label text scored token by token."""
-    model = AutoModelForCausalLM.from_pretrained(trained).eval()
-    tokenizer = Tokenizer.from_file(str(trained / "tokenizer.json"))
-    labels = [tokenizer.encode(prompt.answer(label)).ids for label in bundle.manifest.labels]
-    rows = []
-    for window, person in batch:
-        ids = tokenizer.encode(prompt.question(window, person)).ids
-        row = []
-        for label in labels:
-            logits = model(torch.tensor([ids + label])).logits[0, len(ids) - 1 : -1].double()
-            told = logits.log_softmax(dim=-1)[torch.arange(len(label)), torch.tensor(label)]
-            row.append(float(told.sum()))
-        rows.append(row)
-    scores = np.array(rows) / bundle.manifest.temperature
-    p = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(p / p.sum(axis=1, keepdims=True))
+    Each is checked as it is told; raises ExportError at the first that breaks a bound.
+    """
+    setting = Setting.of_bundle(bundle)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = export_onnx(trained, Path(folder) / "plain")
+        fused = Path(folder) / "fused.onnx"
+        fuse(plain, fused)
+        forms = {"plain": plain, "fused": fused, "bundle": bundle.path / MODEL}
+        yield from compare(setting, trained, forms, data, windows)

@@ -6,6 +6,7 @@ answer that follows holds emotion, diagnosis and treatment.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.calibration import LEVELS
@@ -40,6 +41,13 @@ class Person:
 def age_group(age: int | None) -> str:
     """Decades: exact years would single out the few people of a small corpus."""
     return "unknown" if age is None else f"{age // 10 * 10}s"
+
+
+def everyone() -> Iterator[Person]:
+    """One person of each kind that the prompt tells apart."""
+    for age in (None, *range(0, 121, 10)):
+        for gender in (None, *GENDERS):
+            yield Person(age, gender)
 
 
 def prefix(person: Person) -> str:

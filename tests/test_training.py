@@ -14,10 +14,12 @@ import pytest
 import torch
 from transformers.utils import logging as transformers_logging
 
+from export.compare import FIDELITY, compare_all, fastest
+from export.fuse import fuse
 from export.onnx import ExportError, export_onnx
-from export.quantize import NAME, quantize
+from export.quantize import quantize
 from export.seal import Provenance, seal
-from export.verify import verify
+from export.verify import verify_carried, verify_steps
 from pipeline.bundle import Training
 from pipeline.errors import BundleError
 from pipeline.prompt import Person
@@ -79,7 +81,10 @@ def test_augmentation_keeps_a_window_valid(plan: recipe.Recipe, examples: list[c
 
 
 def test_train_export_seal_verify(
-    plan: recipe.Recipe, examples: list[corpus.Example], tmp_path: Path
+    plan: recipe.Recipe,
+    examples: list[corpus.Example],
+    shared_data: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
     """The whole way with few people and few steps; what is learnt is asked of the people trained on."""
     words = tokenizer.train(plan.labels)
@@ -99,13 +104,25 @@ def test_train_export_seal_verify(
     (trained / "recipe.json").write_bytes(msgspec.json.encode(plan))
     (trained / "evaluation.json").write_bytes(msgspec.json.encode(evaluation))
     transformers_logging.set_verbosity_error()
-    graph = export_onnx(trained, tmp_path / "onnx")
-    quantize(graph, tmp_path / "int8.onnx")
-    assert (tmp_path / "int8.onnx").stat().st_size < 0.7 * graph.stat().st_size
-    told = Provenance(7, "A test.", NAME, 0.5, Training("d", "l", "a", "b", "none"))
-    bundle = seal(tmp_path / "int8.onnx", trained, told, tmp_path / "bundle")
+    graphs = tmp_path / "onnx"
+    fuse(export_onnx(trained, graphs), graphs / "fused.onnx")
+    for method in ("q8", "i8x"):
+        quantize(graphs / "fused.onnx", graphs / f"{method}.onnx", method)
+    assert (graphs / "q8.onnx").stat().st_size < 0.7 * (graphs / "fused.onnx").stat().st_size
+    data = tmp_path / "data"
+    first_person(shared_data("eegmat"), data)
+    rows = list(compare_all(trained, graphs, data, windows=40))
+    assert [row.form for row in rows] == ["plain", "fused", "q8", "i8x"]
+    assert all(row.real and row.labels_equal >= 0.97 for row in rows)
+    assert fastest(rows) == "q8" and (graphs / FIDELITY).is_file()
+
+    told = Provenance(7, "A test.", 0.5, Training("d", "l", "a", "b", "none"))
+    bundle = seal(graphs / "q8.onnx", trained, told, tmp_path / "bundle")
     assert bundle.id == "calm-stress-7"
-    assert verify(bundle, trained).labels_equal >= 0.99
+    assert bundle.manifest.quantisation.startswith("q8: ")
+    assert "40 real windows" in (bundle.path / "MODEL_CARD.md").read_text()
+    assert verify_carried(bundle).labels_equal >= 0.99
+    assert len(list(verify_steps(bundle, trained, data, windows=40))) == 3
 
     # Other weights than the bundle's must be told apart.
     other = tmp_path / "other"
@@ -114,8 +131,18 @@ def test_train_export_seal_verify(
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(other)
-    with pytest.raises(ExportError, match="departs from"):
-        verify(bundle, other)
+    with pytest.raises(ExportError, match="bundle departs from"):
+        list(verify_steps(bundle, other, windows=40))
+
+
+def first_person(source: Path, target: Path) -> None:
+    """A data set of one person."""
+    target.mkdir()
+    lines = (source / "subjects.csv").read_text().splitlines(keepends=True)
+    (target / "subjects.csv").write_text("".join(lines[:2]))
+    for part in (1, 2):
+        name = f"{lines[1].split(',')[0]}_{part}.edf"
+        (target / name).symlink_to((source / name).resolve())
 
 
 def test_a_fit_can_be_repeated(plan: recipe.Recipe, examples: list[corpus.Example]) -> None:
@@ -144,7 +171,7 @@ def test_verbs_say_what_is_missing(tmp_path: Path) -> None:
             "subjects.csv is missing",
         ),
         (["export", "onnx", str(tmp_path), str(tmp_path / "o")], "run `python -m training pretrain` first"),
-        (["export", "verify", str(tmp_path), str(tmp_path)], "no bundle at"),
+        (["export", "verify", str(tmp_path)], "no bundle at"),
     ):
         done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
         assert done.returncode == 1
@@ -156,7 +183,7 @@ def test_a_bundle_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
     results.mkdir()
     out.mkdir()
     (out / "kept").write_text("old")
-    told = Provenance(1, "s", NAME, 0.5, Training("d", "l", "a", "b", "none"))
+    told = Provenance(1, "s", 0.5, Training("d", "l", "a", "b", "none"))
     with pytest.raises((ExportError, BundleError)):
         seal(tmp_path / "none.onnx", results, told, out)
     assert (out / "kept").read_text() == "old"

@@ -1,0 +1,42 @@
+"""Text to tokens and back, by the bundle's tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from pipeline.errors import BundleError
+
+
+class Words:
+    def __init__(self, path: Path) -> None:
+        """Raises BundleError, one line, where the file is no tokenizer."""
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:
+            raise BundleError(f"{path}: the tokenizer does not load: {str(error).splitlines()[0]}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def ids(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What cannot be part of a text, such as half a letter, comes out as U+FFFD."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def id(self, token: str) -> int | None:
+        """Of a token as the vocabulary spells it."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def most(self, texts: Iterable[str]) -> int:
+        """Tokens of the text that takes most."""
+        return max(len(self.ids(text)) for text in texts)
