@@ -40,6 +40,7 @@ def _run(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
+    from pipeline.settings import PipelineSettings
     from training import corpus, recipe, tokenizer
     from training.evaluate import cross_validate
     from training.fit import fit
@@ -50,14 +51,19 @@ def _run(args: argparse.Namespace) -> int:
     plan = recipe.load(args.recipe)
     words = tokenizer.train(plan.labels)
     sittings = corpus.eegmat(args.data)
-    windows = [
-        example
-        for sitting in tqdm(sittings, desc="recordings", unit="person")
-        for example in corpus.examples(sitting, plan.pipeline)
-    ]
+
+    def examples(what: str, settings: PipelineSettings) -> list[corpus.Example]:
+        people = tqdm(sittings, desc=what, unit="person")
+        return [example for sitting in people for example in corpus.examples(sitting, settings)]
+
+    windows = examples("recordings", plan.pipeline)
     args.out.mkdir(parents=True, exist_ok=True)
     if args.verb == "evaluate":
-        found = cross_validate(plan, words, windows, device)
+        small = {
+            name: examples(name, msgspec.structs.replace(plan.pipeline, montage=electrodes))
+            for name, electrodes in plan.montages.items()
+        }
+        found = cross_validate(plan, words, windows, small, device)
         (args.out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
         print(
             f"{found.people} people held out in {found.folds} folds, {found.windows} windows: "

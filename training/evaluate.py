@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -38,6 +38,13 @@ class Scores(msgspec.Struct, frozen=True):
     kappa: float
 
 
+class SmallMontage(msgspec.Struct, frozen=True):
+    """The model of each fold on the held-out people, with these electrodes alone and referenced to them."""
+
+    electrodes: tuple[str, ...]
+    macro_f1: float
+
+
 class Evaluation(msgspec.Struct, frozen=True):
     """One cross-validation over people."""
 
@@ -55,24 +62,42 @@ class Evaluation(msgspec.Struct, frozen=True):
     temperature: float
     calibration_error: float
     """Expected calibration error, 10 bins, at that temperature."""
+    montages: dict[str, SmallMontage] = {}
 
 
 def cross_validate(
-    recipe: Recipe, tokenizer: Tokenizer, corpus: Sequence[Example], device: torch.device
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    corpus: Sequence[Example],
+    small: Mapping[str, Sequence[Example]],
+    device: torch.device,
 ) -> Evaluation:
-    """Trains anew in each fold; nothing of a held-out person is seen in training."""
+    """Trains anew in each fold; nothing of a held-out person is seen in training.
+
+    small: by montage, the windows of the same people as a smaller headset would give them.
+    """
     labels = np.array([recipe.labels.index(example.label) for example in corpus])
     people = np.array([example.subject for example in corpus])
     features = np.stack([_features(example, recipe) for example in corpus])
     scorer = LabelScorer(tokenizer, recipe.labels, device)
     logits = np.zeros((len(corpus), len(recipe.labels)))
     svm = np.zeros(len(corpus), dtype=np.int64)
+    seen: dict[str, list[tuple[int, int]]] = {name: [] for name in small}  # label, guess
     for fold, (train, test) in enumerate(GroupKFold(recipe.folds).split(features, labels, people)):
         model = fit(recipe, tokenizer, [corpus[i] for i in train], device, f"fold {fold + 1}/{recipe.folds}")
         logits[test] = scores(model, scorer, [corpus[i] for i in test])
         baseline = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
         svm[test] = baseline.fit(features[train], labels[train]).predict(features[test])
-    return summarise(recipe, labels, people, logits, svm)
+        held_out = set(people[test])
+        for name, windows in small.items():
+            theirs = [example for example in windows if example.subject in held_out]
+            guess = scores(model, scorer, theirs).argmax(axis=1)
+            seen[name] += [(recipe.labels.index(e.label), int(g)) for e, g in zip(theirs, guess, strict=True)]
+    montages = {
+        name: SmallMontage(recipe.montages[name], _macro_f1(*np.array(pairs).T))
+        for name, pairs in seen.items()
+    }
+    return msgspec.structs.replace(summarise(recipe, labels, people, logits, svm), montages=montages)
 
 
 def summarise(

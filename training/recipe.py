@@ -65,6 +65,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelShape
     fit: Fit
     augment: Augment
+    montages: dict[str, tuple[str, ...]] = {}
+    """Smaller headsets to evaluate on, by name: those of their electrodes that the recordings have."""
 
 
 def load(name: str) -> Recipe:
