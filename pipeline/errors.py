@@ -15,3 +15,7 @@ class BundleError(PipelineError):
 
 class RecordingError(PipelineError):
     """A recording cannot be read."""
+
+
+class GuidanceError(PipelineError):
+    """Guidance cannot be read, indexed or searched: the line names the file and, in an entry, the field."""

@@ -1,0 +1,94 @@
+"""`eeg-copilot guidance index|search|check`"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.cli import DONE, FAILED, NOTICE
+from pipeline.guidance import Guidance
+from pipeline.guidance.entries import load_entries, shipped_entries
+
+if TYPE_CHECKING:
+    from pipeline.guidance.meaning import Meaning
+
+_BAR = 30  # characters
+_WIDTH = 100
+_SHOWN_REFUSALS = 20
+
+
+def run(options: argparse.Namespace) -> int:
+    match options.what:
+        case "index":
+            return _index(options)
+        case "search":
+            return _search(options)
+        case _:
+            return _check(Path(options.folder) if options.folder else shipped_entries())
+
+
+def _index(options: argparse.Namespace) -> int:
+    from pipeline.guidance.documents import index_folder
+
+    out = Path(options.out)
+    indexed = index_folder(Path(options.folder), out, _bar)
+    for line in indexed.refused[:_SHOWN_REFUSALS]:
+        print(f"eeg-copilot: not indexed: {line}", file=sys.stderr)
+    if len(indexed.refused) > _SHOWN_REFUSALS:
+        print(f"eeg-copilot: and {len(indexed.refused) - _SHOWN_REFUSALS} more not indexed", file=sys.stderr)
+    print(f"{out}: {indexed.passages} passages of {indexed.files} documents, {len(indexed.refused)} refused")
+    if options.dense:
+        with Guidance.open(out) as guidance:
+            _meaning(guidance, Path(options.embedder), out, anew=True).close()
+    return FAILED if indexed.refused else DONE
+
+
+def _search(options: argparse.Namespace) -> int:
+    index = Path(options.index) if options.index else None
+    with Guidance.open(index) if index else Guidance.shipped() as guidance:
+        if options.dense:
+            guidance.add_meaning(_meaning(guidance, Path(options.embedder), index))
+        found = guidance.search(options.question, options.number)
+    for passage in found:
+        print(f"[{passage.id}] {passage.title} ({passage.kind})")
+        for text in (passage.text, passage.recommendation and f"→ {passage.recommendation}"):
+            if text:
+                print(textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  "))
+        print(
+            textwrap.fill(passage.source, _WIDTH, initial_indent="  — ", subsequent_indent="    "), end="\n\n"
+        )
+    if not found:
+        print("Nothing found.")
+    print(NOTICE, file=sys.stderr)
+    return DONE if found else FAILED
+
+
+def _check(folder: Path) -> int:
+    entries = load_entries(folder)
+    kinds = [entry.kind for entry in entries]
+    told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+    print(f"{folder}: {len(entries)} entries are good: {told}")
+    return DONE
+
+
+def _meaning(guidance: Guidance, folder: Path, index: Path | None, anew: bool = False) -> Meaning:
+    """Vectors beside an index, made with it; those of the shipped entries beside the embedder, made once."""
+    from pipeline.guidance.embedding import Embedder
+    from pipeline.guidance.meaning import Meaning, vectors_beside
+
+    embedder = Embedder(folder)
+    path = vectors_beside(index or folder / "entries")
+    if anew or not (index or Meaning.fits(path, guidance, embedder)):
+        return Meaning.build(guidance, embedder, path, _bar)
+    return Meaning.open(path, guidance, embedder)
+
+
+def _bar(done: int, of: int) -> None:
+    """Progress on a terminal; nothing elsewhere."""
+    if sys.stderr.isatty():
+        share = done / of if of else 1.0
+        end = "\n" if done >= of else ""
+        print(f"\r{'█' * round(share * _BAR):░<{_BAR}} {done} of {of}", end=end, file=sys.stderr, flush=True)
