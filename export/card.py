@@ -57,7 +57,7 @@ Difference {gain:+.3f} [{low:+.3f}, {high:+.3f}]. {beats} better than the SVM be
 One vote a recording: {evaluation["vote_macro_f1"]:.3f}. The person it serves worst: {evaluation["per_person_low"]:.3f}.
 Expected calibration error {evaluation["calibration_error"]:.3f} (10 bins; temperature fitted on the same
 held-out predictions). The shipped weights were then trained on everybody; they themselves have no held-out figure.
-{_fidelity(fidelity)}
+{_montages(evaluation.get("montages", {}))}{_fidelity(fidelity)}
 ## Confounds: why these figures may flatter
 - Rest always came first and the task second, in separate files; the authors' ICA ran on each file by itself. A
   reader can partly tell the files apart instead of the states. Chance would be 0.50.
@@ -65,10 +65,28 @@ held-out predictions). The shipped weights were then trained on everybody; they 
 - `stress` means one minute of serial subtraction, a mild acute stressor; there is no other emotion in the data
   and no label of what the people felt.
 - Windows of one recording overlap and are alike: the number of people, not of windows, is the sample size.
+- The codes, the shrinkage of the spread and the model's size were chosen on the same folds, a few choices each.
 
 ## Must not be used for
 Diagnosis or monitoring of patients, decisions about employment, education, insurance, policing or migration,
 lie detection, or any use on people who did not agree to it.
+"""
+
+
+def _montages(found: dict[str, Any]) -> str:
+    """The same models on fewer electrodes; empty where none were tried."""
+    if not found:
+        return ""
+    rows = "\n".join(
+        f"| {name} | {', '.join(one['electrodes'])} | {one['macro_f1']:.3f} |" for name, one in found.items()
+    )
+    return f"""
+### With fewer electrodes
+The model of each fold on the held-out people, filtered, referenced and calibrated on these electrodes alone.
+
+| headset | electrodes | macro-F1 |
+| --- | --- | --- |
+{rows}
 """
 
 
