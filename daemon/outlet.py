@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-import pylsl
-
+from daemon.sources.liblsl import pylsl
 from pipeline.records import Float32
 
 # After the last push liblsl still has to hand the samples to its sockets; nothing tells when it has.

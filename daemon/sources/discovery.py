@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pylsl
-
+from daemon.sources.liblsl import pylsl
 from daemon.sources.lsl_streams import describe
 
 # USB adapters of OpenBCI, FreeEEG and their kin; the names under by-id outlive replugging.

@@ -12,12 +12,11 @@ import time
 from collections import deque
 
 import numpy as np
-import pylsl
-from pylsl.lib import lib
 
 from daemon.sources import lsl_streams
 from daemon.sources.base import SourceLost, StreamInfo, Timing
 from daemon.sources.clock import SegmentClock, Stretch
+from daemon.sources.liblsl import lib, pylsl
 from daemon.sources.settings import LslSource
 from pipeline.records import Chunk
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pylsl
-
 from daemon.sources.base import SourceLost, SourceRefused
+from daemon.sources.liblsl import pylsl
 from daemon.sources.settings import LslSource
 from pipeline.recordings.units import is_eeg, microvolts_per
 
