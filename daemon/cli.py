@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from daemon.errors import ConfigError, LoginError, OutboxError
@@ -105,11 +106,21 @@ def _parser() -> argparse.ArgumentParser:
 
     _label(_verb(verbs, "label", "label", "label recordings, faster than real time"))
 
+    _draft(_verb(verbs, "draft", "draft", "draft records from recordings, without a broker"))
+
+    audit = _verb(verbs, "audit", "audit", "look for changes in a node's records and audit trail")
+    audit.add_argument("what", choices=("verify",))
+    audit.add_argument("file", metavar="FILE", nargs="?", help="records.sqlite, or its folder")
+    audit.add_argument("--config", metavar="CONFIG", help="take the state directory of this configuration")
+    audit.add_argument("--known", metavar="N:HASH", help="an entry as a draft or signature told it")
+
     fidelity = _verb(verbs, "fidelity", "fidelity", "show what each compression keeps of recordings")
     fidelity.add_argument("files", metavar="FILE", nargs="+", help="of one headset")
     fidelity.add_argument("--window", type=_positive, metavar="S", help="seconds (default: the bundle's)")
     fidelity.add_argument("--mains", type=int, choices=(0, 50, 60), default=50, help="Hz (default: 50)")
     fidelity.add_argument("--board", help="the board that wrote a BrainFlow csv")
+
+    _guidance(_verb(verbs, "guidance", "guidance", "search guidance, add documents, check edited entries"))
 
     bundle = _verb(verbs, "bundle", "bundle", "look at a model bundle")
     bundle.add_argument("what", choices=("verify", "show"))
@@ -117,24 +128,68 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _guidance(guidance: argparse.ArgumentParser) -> None:
+    what = guidance.add_subparsers(dest="what", required=True, metavar="WHAT")
+    index = what.add_parser(
+        "index", help="index a folder of Markdown, text and PDF beside the shipped entries"
+    )
+    index.add_argument("folder", metavar="FOLDER", help="with all its folders")
+    index.add_argument("--out", metavar="INDEX", required=True, help="file for the index; made anew")
+    search = what.add_parser("search", help="the passages that answer a question")
+    search.add_argument("question", metavar="QUESTION")
+    search.add_argument("--index", metavar="INDEX", help="search these documents too")
+    search.add_argument(
+        "--number", type=_between(1, 50), default=3, metavar="N", help="passages (default: 3)"
+    )
+    for one in (index, search):
+        one.add_argument("--dense", action="store_true", help="by meaning as well as by words")
+        one.add_argument(
+            "--embedder",
+            metavar="FOLDER",
+            default="build/minilm",
+            help="made by make embedder (default: %(default)s)",
+        )
+    check = what.add_parser("check", help="check entries after editing")
+    check.add_argument("folder", metavar="FOLDER", nargs="?", help="default: the shipped ones")
+
+
 def _label(label: argparse.ArgumentParser) -> None:
     label.epilog = (
         "Files given together are one person's sitting, in order: the start of the first one is taken as "
         "rest, and calibrates. Each file, and each gap in one, begins a new segment."
     )
-    label.add_argument("files", metavar="FILE", nargs="+", help="EDF, BDF, XDF, BrainVision or BrainFlow csv")
     label.add_argument(
         "--jsonl", metavar="OUT", required=True, help="one line a window; - is standard output"
     )
-    label.add_argument("--bundle", metavar="FOLDER", help="the model (default: the shipped one)")
-    label.add_argument(
-        "--calibrate-seconds", type=_positive, metavar="S", help="length of the rest (default: the bundle's)"
-    )
+    _sitting(label)
     label.add_argument("--age", type=_between(0, 120), metavar="YEARS")
     label.add_argument("--gender", choices=("female", "male", "other"))
-    label.add_argument("--mains", type=int, choices=(0, 50, 60), default=50, help="Hz (default: %(default)s)")
-    label.add_argument("--board", help="the board that wrote a BrainFlow csv")
-    label.add_argument("--threads", type=_between(1, 64), default=2, metavar="N", help="default: 2")
+
+
+def _draft(draft: argparse.ArgumentParser) -> None:
+    draft.epilog = (
+        "Files given together are one person's sitting, in order, as with `label`. For each episode: "
+        "draft-N.json, .fhir.json, .md, .html, .pdf, and facts-N.json, the facts that it may state."
+    )
+    draft.add_argument("--patient", metavar="CONTEXT", required=True, help="JSON; a pseudonym, never a name")
+    draft.add_argument("--out", metavar="DIR", required=True)
+    draft.add_argument("--start", type=_utc, metavar="TIME", help="UTC of the first sample, ISO 8601")
+    draft.add_argument("--fhir", choices=("R4B", "R5"), default="R4B", help="default: %(default)s")
+    draft.add_argument("--guidance", metavar="INDEX", help="of the hospital's own documents")
+    draft.add_argument("--font", metavar="TTF", help="for PDF in other scripts than Western European")
+    _sitting(draft)
+
+
+def _sitting(verb: argparse.ArgumentParser) -> None:
+    """What `label` and `draft` need to know of recordings."""
+    verb.add_argument("files", metavar="FILE", nargs="+", help="EDF, BDF, XDF, BrainVision or BrainFlow csv")
+    verb.add_argument("--bundle", metavar="FOLDER", help="the model (default: the shipped one)")
+    verb.add_argument(
+        "--calibrate-seconds", type=_positive, metavar="S", help="length of the rest (default: the bundle's)"
+    )
+    verb.add_argument("--mains", type=int, choices=(0, 50, 60), default=50, help="Hz (default: %(default)s)")
+    verb.add_argument("--board", help="the board that wrote a BrainFlow csv")
+    verb.add_argument("--threads", type=_between(1, 64), default=2, metavar="N", help="default: 2")
 
 
 def _verb(
@@ -152,6 +207,14 @@ def _between(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _utc(text: str) -> float:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be like 2026-01-31T12:00:00Z, got {text}") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _positive(text: str) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol, TypeVar
 
 import aiomqtt
@@ -10,14 +12,18 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from daemon.config import Age, Gender, Pseudonym
 from daemon.config_errors import explain, one_line, shown
+from daemon.errors import CommandError
 from daemon.messages import Response
 from daemon.post import Post
+from daemon.record_commands import Ask, DraftNow, Sign
+from pipeline.drafts.context import ContextError, PatientContext, cleaned, refuse_identity
 
 log = structlog.get_logger("commands")
 
 MAX_PAYLOAD_BYTES = 4096
+# A patient's context or a section's new text is a page; the connection itself takes 16 KiB.
+MAX_PAGE_BYTES = 12288
 MAX_CORRELATION_BYTES = 256
 
 S = TypeVar("S", bound=Struct)
@@ -27,24 +33,25 @@ class Calibrate(Struct, frozen=True, forbid_unknown_fields=True):
     """The person rests from now on."""
 
 
-class Patient(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who wears the headset; age in years. Replaces all that was known before."""
-
-    subject: Pseudonym
-    age: Age | None = None
-    gender: Gender | None = None
+# Who wears the headset and what is known about them. Replaces all that was known before.
+Patient = PatientContext
 
 
 class Commandable(Protocol):
-    """A stream, as seen by commands. Each verb returns in one line what it did."""
+    """A stream, as seen by commands. Each verb returns in one line what it did, at once or later.
+
+    All may raise CommandError.
+    """
 
     def calibrate(self) -> str: ...
 
     def patient(self, patient: Patient) -> str: ...
 
+    def draft(self) -> asyncio.Future[str]: ...
 
-class _CommandError(Exception):
-    """One line: why a command is not obeyed."""
+    def sign(self, command: Sign) -> asyncio.Future[str]: ...
+
+    def ask(self, command: Ask, correlation: bytes | None) -> asyncio.Future[str]: ...
 
 
 class Commands:
@@ -62,48 +69,84 @@ class Commands:
         if address is None:
             return
         name, verb = (_safe(level) for level in address)
-        correlation = getattr(message.properties, "CorrelationData", None)
+        given = getattr(message.properties, "CorrelationData", None)
+        usable = isinstance(given, bytes) and len(given) <= MAX_CORRELATION_BYTES
+        correlation = given if usable else None
         try:
-            detail = self._obey(address, message)
-        except _CommandError as why:
-            self.refused += 1
-            log.warning("command refused", stream=name, verb=verb, reason=str(why))
-            answer = Response(stream=name, verb=verb, ok=False, detail=str(why))
+            done = self._obey(address, message, correlation)
+        except CommandError as why:
+            self._refuse(name, verb, correlation, why)
         else:
-            self.obeyed += 1
-            log.info("command obeyed", stream=name, verb=verb, detail=detail)
-            answer = Response(stream=name, verb=verb, ok=True, detail=detail)
-        usable = isinstance(correlation, bytes) and len(correlation) <= MAX_CORRELATION_BYTES
-        self._post.response(answer, correlation if usable else None)
+            if isinstance(done, str):
+                self._accept(name, verb, correlation, done)
+            else:
+                done.add_done_callback(partial(self._later, name, verb, correlation))
 
-    def _obey(self, address: tuple[str, str], message: aiomqtt.Message) -> str:
+    def _later(self, name: str, verb: str, correlation: bytes | None, done: asyncio.Future[str]) -> None:
+        if done.cancelled():
+            return
+        why = done.exception()
+        if isinstance(why, CommandError):
+            self._refuse(name, verb, correlation, why)
+        elif why is None:
+            self._accept(name, verb, correlation, done.result())
+        else:
+            raise why
+
+    def _accept(self, name: str, verb: str, correlation: bytes | None, detail: str) -> None:
+        self.obeyed += 1
+        log.info("command obeyed", stream=name, verb=verb, detail=detail)
+        self._post.response(Response(stream=name, verb=verb, ok=True, detail=detail), correlation)
+
+    def _refuse(self, name: str, verb: str, correlation: bytes | None, why: CommandError) -> None:
+        self.refused += 1
+        log.warning("command refused", stream=name, verb=verb, reason=str(why))
+        self._post.response(Response(stream=name, verb=verb, ok=False, detail=str(why)), correlation)
+
+    def _obey(
+        self, address: tuple[str, str], message: aiomqtt.Message, correlation: bytes | None
+    ) -> str | asyncio.Future[str]:
         name, verb = address
         if message.retain:
             # It would be obeyed again at every reconnection.
-            raise _CommandError("retained commands are not obeyed: publish without the retain flag")
+            raise CommandError("retained commands are not obeyed: publish without the retain flag")
         stream = self._streams.get(name)
         if stream is None:
-            raise _CommandError(f"no stream {shown(name)}; there are {', '.join(self._streams)}")
+            raise CommandError(f"no stream {shown(name)}; there are {', '.join(self._streams)}")
         match verb:
             case "calibrate":
                 _decode(message.payload, Calibrate)
                 return stream.calibrate()
             case "patient":
-                return stream.patient(_decode(message.payload, Patient))
+                return stream.patient(_decode(message.payload, Patient, MAX_PAGE_BYTES))
+            case "draft":
+                _decode(message.payload, DraftNow)
+                return stream.draft()
+            case "sign":
+                return stream.sign(_decode(message.payload, Sign, MAX_PAGE_BYTES))
+            case "ask":
+                return stream.ask(_decode(message.payload, Ask), correlation)
             case _:
-                raise _CommandError(f"no command {shown(verb)}; there are calibrate, patient")
+                raise CommandError(
+                    f"no command {shown(verb)}; there are calibrate, patient, draft, sign, ask"
+                )
 
 
-def _decode(payload: bytes, kind: type[S]) -> S:
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise _CommandError(f"{len(payload)} bytes are too many: at most {MAX_PAYLOAD_BYTES}")
+def _decode(payload: bytes, kind: type[S], most: int = MAX_PAYLOAD_BYTES) -> S:
+    if len(payload) > most:
+        raise CommandError(f"{len(payload)} bytes are too many: at most {most}")
     try:
         raw = msgspec.json.decode(payload or b"{}")
+        if issubclass(kind, PatientContext):
+            refuse_identity(raw)
+            raw = cleaned(raw)
         return msgspec.convert(raw, kind)
+    except ContextError as why:
+        raise CommandError(str(why)) from None
     except msgspec.ValidationError as why:
-        raise _CommandError(f"bad payload: {explain(why, raw, kind)}") from None
+        raise CommandError(f"bad payload: {explain(why, raw, kind)}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as why:
-        raise _CommandError(f"payload is not JSON: {one_line(str(why))[:200]}") from None
+        raise CommandError(f"payload is not JSON: {one_line(str(why))[:200]}") from None
 
 
 def _safe(level: str) -> str:

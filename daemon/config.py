@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from daemon.config_errors import explain, one_line
+from daemon.draft_settings import Drafts, Signer
 from daemon.errors import ConfigError
 from daemon.sources.settings import BrainFlowSource, RecordingSource, SourceSettings
 
@@ -102,6 +103,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     model: Model = msgspec.field(default_factory=Model)
     log: Log = msgspec.field(default_factory=Log)
     state: State = msgspec.field(default_factory=State)
+    drafts: Drafts = msgspec.field(default_factory=Drafts)
+    signer: Annotated[list[Signer], Meta(max_length=256)] = []
 
     def fingerprint(self) -> str:
         """SHA-256 of the decoded values: two files that mean the same have the same."""
@@ -182,6 +185,7 @@ def _resolve(config: Config, folder: Path) -> Config:
         ),
         model=structs.replace(config.model, bundle=at(config.model.bundle)),
         state=structs.replace(config.state, directory=at(config.state.directory)),
+        drafts=structs.replace(config.drafts, guidance=at(config.drafts.guidance)),
         stream=[structs.replace(stream, source=source(stream.source)) for stream in config.stream],
     )
 
@@ -217,6 +221,10 @@ def _check(config: Config) -> None:
                 f"stream[{number}].name: {stream.name!r} is reserved, as are {', '.join(RESERVED)}"
             )
         names.add(stream.name)
+    signers = [signer.id for signer in config.signer]
+    for number, signer in enumerate(signers):
+        if signer in signers[:number]:
+            raise ConfigError(f"signer[{number}].id: {signer!r} is taken by an earlier signer")
 
 
 def is_loopback(host: str) -> bool:

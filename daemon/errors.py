@@ -11,3 +11,7 @@ class LoginError(Exception):
 
 class OutboxError(Exception):
     """The state directory cannot hold the outbox: full, read-only, damaged or in use."""
+
+
+class CommandError(Exception):
+    """A command is not obeyed: one line that says why."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.commands import Commands
+from daemon.drafting import Drafting
 from daemon.latency import Latencies
 from daemon.messages import Health
 from daemon.outbox import Outbox
@@ -35,6 +36,7 @@ class Checkup:
         publisher: Publisher,
         commands: Commands,
         latencies: Latencies,
+        drafting: Drafting | None = None,
     ) -> None:
         self._began = time.monotonic()
         self._streams = streams
@@ -42,6 +44,7 @@ class Checkup:
         self._publisher = publisher
         self._commands = commands
         self._latencies = latencies
+        self._drafting = drafting
 
     def health(self) -> Health:
         return Health(
@@ -56,4 +59,5 @@ class Checkup:
                 "commands_refused": self._commands.refused,
             },
             streams={name: stream.health() for name, stream in self._streams.items()},
+            drafts={} if self._drafting is None else self._drafting.counts(),
         )

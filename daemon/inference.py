@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from daemon.turns import Turns
 from daemon.wearer import Wearer
+from pipeline.prompt import Person
 from pipeline.reader import Reader
 from pipeline.records import CompressedWindow, Reading
 
@@ -84,10 +86,11 @@ class Lane:
 
 
 class Inference:
-    """Owns the reader and the one thread it runs in."""
+    """Owns the reader and the one thread it runs in. turns: shared with whoever else uses the model."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, turns: Turns | None = None) -> None:
         self._reader = reader
+        self._turns = turns or Turns()
         self._lanes: list[Lane] = []
         self._wake = asyncio.Event()
         self._closed = False
@@ -133,7 +136,7 @@ class Inference:
         self._busy_since = time.monotonic()
         try:
             loop = asyncio.get_running_loop()
-            readings = iter(await loop.run_in_executor(thread, self._reader.read, batch) if batch else [])
+            readings = iter(await loop.run_in_executor(thread, self._run, batch) if batch else [])
         finally:
             self._busy_since = None
         for lane, requests in taken:
@@ -141,3 +144,7 @@ class Inference:
                 item = request.item
                 lane.deliver(item if isinstance(item, Reading) else next(readings), request.wearer)
             lane.done()
+
+    def _run(self, batch: list[tuple[CompressedWindow, Person]]) -> list[Reading]:
+        with self._turns.reading():
+            return self._reader.read(batch)

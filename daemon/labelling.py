@@ -21,12 +21,16 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """start_s, end_s: seconds since the file's first sample."""
+    """start_s, end_s: seconds since the file's first sample.
+
+    window: what was read, None where nothing could be.
+    """
 
     file: Path
     start_s: float
     end_s: float
     reading: Reading
+    window: CompressedWindow | None
 
 
 class Labelling:
@@ -88,6 +92,7 @@ class Labelling:
         windows = [(item, self._person) for _, _, item in waiting if isinstance(item, CompressedWindow)]
         readings = iter(self._reader.read(windows))
         for file, offset_s, item in waiting:
+            window = item if isinstance(item, CompressedWindow) else None
             reading = self._smoother.feed(item if isinstance(item, Reading) else next(readings))
             span = reading.span
-            yield Labelled(file, span.start_s - offset_s, span.end_s - offset_s, reading)
+            yield Labelled(file, span.start_s - offset_s, span.end_s - offset_s, reading, window)

@@ -100,7 +100,10 @@ class Percentiles(Struct, frozen=True):
 
 
 class Health(Message, frozen=True, kw_only=True, tag="eegcopilot.health/1"):
-    """uptime_s: seconds. rss_mib: resident memory. outbox: counts of messages."""
+    """uptime_s: seconds. rss_mib: resident memory. outbox: counts of messages.
+
+    drafts: made, signed, failed and the like; empty where they are switched off.
+    """
 
     uptime_s: float
     rss_mib: float
@@ -108,6 +111,7 @@ class Health(Message, frozen=True, kw_only=True, tag="eegcopilot.health/1"):
     outbox: dict[str, int]
     mqtt: dict[str, int]
     streams: dict[str, StreamHealth]
+    drafts: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Calibration(Struct, frozen=True):
@@ -214,12 +218,3 @@ def stamped(message: M, seq: int, now: float) -> M:
 
 def encode(message: Message) -> bytes:
     return msgspec.json.encode(message)
-
-
-AnyMessage = NodeStatus | Info | Health | StreamStatus | Quality | Emotion | EpisodeMessage | Response
-
-
-def decode(payload: bytes) -> AnyMessage:
-    """For subscribers. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    message: AnyMessage = msgspec.json.decode(payload, type=AnyMessage)
-    return message

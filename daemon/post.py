@@ -19,6 +19,7 @@ from daemon.messages import (
     stamped,
 )
 from daemon.outbox import Keep, Outbox
+from daemon.record_messages import Answer, DraftMessage, SignedMessage
 from daemon.topics import Topics
 
 # Seconds after which nobody can use them any more.
@@ -48,6 +49,22 @@ class Post:
 
     def episode(self, stream: str, message: EpisodeMessage) -> None:
         self._put(self.topics.of(stream, "episode"), message)
+
+    def draft(self, stream: str, message: DraftMessage) -> None:
+        self._put(self.topics.of(stream, "emr/draft"), message)
+
+    def signed(self, stream: str, message: SignedMessage) -> None:
+        self._put(self.topics.of(stream, "emr/signed"), message)
+
+    def answer(self, stream: str, message: Answer, correlation: bytes | None) -> None:
+        """Kept as long as an answer to a command: whoever asked has gone by then."""
+        self._put(
+            self.topics.of(stream, "answer"),
+            message,
+            keep=Keep.WHILE_FRESH,
+            expiry_s=RESPONSE_FRESH_S,
+            correlation=correlation,
+        )
 
     def health(self, message: Health) -> None:
         self._put(self.topics.health, message, retain=True, keep=Keep.WHILE_FRESH, expiry_s=HEALTH_FRESH_S)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib import metadata
 
 import structlog
 
 from daemon.commands import Commands
 from daemon.config import Config
+from daemon.config import Stream as StreamSettings
 from daemon.health import Checkup
 from daemon.inference import Inference
 from daemon.latency import Latencies
@@ -19,9 +21,11 @@ from daemon.notify import notify, watchdog_s
 from daemon.outbox import Outbox
 from daemon.post import Post
 from daemon.publisher import Publisher
+from daemon.records import Records
 from daemon.stream import Stream
 from daemon.telling import Telling
 from daemon.topics import Topics
+from daemon.turns import Turns
 from pipeline.bundle import Bundle
 from pipeline.reader import Reader
 
@@ -58,19 +62,26 @@ class Service:
         exception group what ended a task: LoginError, OutboxError.
         """
         config, mqtt = self._config, self._config.mqtt
-        with Outbox(config.state_directory(), max_waiting=config.state.max_waiting) as outbox:
+        with ExitStack() as whole:
+            outbox = whole.enter_context(
+                Outbox(config.state_directory(), max_waiting=config.state.max_waiting)
+            )
             self._session = outbox.session
-            latencies, inference = Latencies(), Inference(self._reader)
+            turns, latencies = Turns(), Latencies()
+            inference = Inference(self._reader, turns)
             post = Post(outbox, Topics(mqtt.site, mqtt.node), mqtt.reading_expiry_s)
-            streams = {s.name: self._stream(s.name, post, inference, latencies) for s in config.stream}
+            records = self._records(whole, post, turns)
+            drafting = records.drafting if records is not None else None
+            streams = {s.name: self._stream(s, post, inference, latencies, records) for s in config.stream}
             commands = Commands(streams, post)
             publisher = Publisher(mqtt, outbox, post, self._info, commands.handle)
-            checkup = Checkup(streams, outbox, publisher, commands, latencies)
+            checkup = Checkup(streams, outbox, publisher, commands, latencies, drafting)
             self._streams = streams
             farewell = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(publisher.run(farewell), name="publisher")
                 reading = tasks.create_task(inference.run(), name="inference")
+                writing = tasks.create_task(drafting.run(), name="drafting") if drafting else None
                 sources = [tasks.create_task(s.run(), name=f"stream:{s.name}") for s in streams.values()]
                 chores = [
                     tasks.create_task(_every(HEALTH_S, lambda: post.health(checkup.health())), name="health"),
@@ -86,6 +97,9 @@ class Service:
                 await _close(streams, sources)
                 inference.close()
                 await reading
+                if drafting is not None and writing is not None:
+                    drafting.close()
+                    await writing
                 for chore in chores:
                     chore.cancel()
                 self.last_health = checkup.health()
@@ -98,11 +112,23 @@ class Service:
         """Received so far, of all streams."""
         return sum(stream.samples for stream in self._streams.values())
 
-    def _stream(self, name: str, post: Post, inference: Inference, latencies: Latencies) -> Stream:
+    def _records(self, whole: ExitStack, post: Post, turns: Turns) -> Records | None:
+        if not self._config.drafts.enabled:
+            return None
+        return whole.enter_context(Records(self._config, self._bundle, self._reader, post, turns))
+
+    def _stream(
+        self,
+        settings: StreamSettings,
+        post: Post,
+        inference: Inference,
+        latencies: Latencies,
+        records: Records | None,
+    ) -> Stream:
         model = ModelRef(id=self._bundle.id, sha256=self._bundle.sha256)
-        settings = next(s for s in self._config.stream if s.name == name)
-        telling = Telling(name, post, model, latencies)
-        return Stream(settings, self._bundle.manifest.pipeline, inference, telling)
+        telling = Telling(settings.name, post, model, latencies)
+        scribe = records.scribe(settings) if records is not None else None
+        return Stream(settings, self._bundle.manifest.pipeline, inference, telling, scribe)
 
     def _info(self) -> Info:
         manifest = self._bundle.manifest

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import structlog
 
 from daemon import config
 from daemon.commands import Patient
+from daemon.errors import CommandError
 from daemon.inference import Inference, Request
 from daemon.intake import Intake
 from daemon.messages import Calibration, StreamHealth, StreamState
+from daemon.record_commands import Ask, Sign
+from daemon.scribe import Scribe
 from daemon.sources.base import SourceEvent
 from daemon.telling import Telling
 from daemon.vigil import Vigil
 from daemon.wearer import Wearer
 from pipeline.errors import MontageError
 from pipeline.prompt import Person
-from pipeline.records import Calibrating, Chunk, Reading, Unreadable
+from pipeline.records import Calibrating, Chunk, CompressedWindow, Reading, Unreadable
 from pipeline.session import Session, Step, abstention
 from pipeline.settings import PipelineSettings
 
@@ -28,12 +32,19 @@ class Stream:
     """Owns its source, its session and its wearer. Lives in the event loop."""
 
     def __init__(
-        self, settings: config.Stream, pipeline: PipelineSettings, inference: Inference, telling: Telling
+        self,
+        settings: config.Stream,
+        pipeline: PipelineSettings,
+        inference: Inference,
+        telling: Telling,
+        scribe: Scribe | None = None,
     ) -> None:
+        """scribe: None where no records are made."""
         self.name = settings.name
         self._settings = settings
         self._pipeline = pipeline
         self._telling = telling
+        self._scribe = scribe
         self._intake = Intake(settings.name, settings.source, self._on_event)
         self._lane = inference.lane(settings.name, self._deliver, lossless=self._intake.lossless)
         self._vigil = Vigil(settings.source.stall_s, settings.min_quality)
@@ -51,7 +62,7 @@ class Stream:
         async for chunk in self._intake:
             await self._take(chunk)
         await self._lane.drained()
-        self._telling.episodes(self._wearer, self._wearer.episodes.close())
+        self._close_episode()
         self._on_event(SourceEvent("ended", "stopped", time.time()))
 
     def stop(self) -> None:
@@ -78,6 +89,8 @@ class Stream:
 
     def watch(self) -> None:
         """To be called now and then: silence is an event that nobody reports."""
+        if self._scribe is not None:
+            self._scribe.watch()
         self._tell_status()
 
     def calibrate(self) -> str:
@@ -91,11 +104,24 @@ class Stream:
         person = Person(patient.age, patient.gender)
         if patient.subject == self._wearer.subject:
             self._wearer.person = person
+            if self._scribe is not None:
+                self._scribe.learn(patient)
             return "taken over from the next window on"
         # Another person's rest says nothing about this one.
-        self._telling.episodes(self._wearer, self._wearer.episodes.close())
+        self._close_episode()
         self._wearer = Wearer(patient.subject, person)
+        if self._scribe is not None:
+            self._scribe.meet(patient)
         return f"new subject {patient.subject}, {self.calibrate()}"
+
+    def draft(self) -> asyncio.Future[str]:
+        return self._records.draft()
+
+    def sign(self, command: Sign) -> asyncio.Future[str]:
+        return self._records.sign(command)
+
+    def ask(self, command: Ask, correlation: bytes | None) -> asyncio.Future[str]:
+        return self._records.ask(command, self.state, correlation)
 
     def health(self) -> StreamHealth:
         stats = self._intake.stats
@@ -142,6 +168,8 @@ class Stream:
             self._calibrating += 1
             return
         self._vigil.calibration = None
+        if self._scribe is not None and isinstance(step, CompressedWindow):
+            self._scribe.window(step)
         item = abstention(step) if isinstance(step, Unreadable) else step
         await self._lane.put(Request(item, self._wearer))
 
@@ -152,7 +180,23 @@ class Stream:
         self._telling.emotion(reading, wearer.subject)
         # Episodes of somebody who has been replaced were closed then.
         if wearer is self._wearer:
-            self._telling.episodes(wearer, wearer.episodes.feed(reading))
+            told = wearer.episodes.feed(reading)
+            self._telling.episodes(wearer, told)
+            if self._scribe is not None:
+                self._scribe.reading(reading, told)
+
+    def _close_episode(self) -> None:
+        """Whatever runs ends now, though no reading says so."""
+        told = self._wearer.episodes.close()
+        self._telling.episodes(self._wearer, told)
+        if self._scribe is not None:
+            self._scribe.closed(told)
+
+    @property
+    def _records(self) -> Scribe:
+        if self._scribe is None:
+            raise CommandError("records are switched off: set drafts.enabled")
+        return self._scribe
 
     def _begin_session(self, chunk: Chunk) -> None:
         """A stream that comes back with other channels or another rate is another measurement."""

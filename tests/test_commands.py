@@ -65,7 +65,7 @@ HOSTILE = [
     ("bed", "patient", b"[" * 4000, "not JSON"),
     ("bed", "patient", b"[1]", "expected"),
     ("bed", "patient", b'{"subject": "pseudo-1", "age": NaN}', "not JSON"),
-    ("bed", "patient", b" " * 5000, "bytes"),
+    ("bed", "patient", b" " * 13_000, "bytes"),
     ("bed", "calibrate", b'{"now": true}', "now"),
     ("bed", "explode", b"", "there are calibrate, patient"),
     ("nobody", "calibrate", b"", "there are bed"),

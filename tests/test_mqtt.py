@@ -10,8 +10,8 @@ import structlog
 from broker import Mosquitto, listening
 from publishing import at, emotion, running
 
+from daemon.decoding import decode
 from daemon.errors import LoginError
-from daemon.messages import decode
 from daemon.outbox import Outbox
 from daemon.post import Post
 from daemon.topics import Topics

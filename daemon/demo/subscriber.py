@@ -7,9 +7,10 @@ import time
 
 import aiomqtt
 
+from daemon.decoding import decode
 from daemon.demo.headset import Headset
 from daemon.demo.screen import Screen
-from daemon.messages import Emotion, NodeStatus, StreamStatus, decode, unix
+from daemon.messages import Emotion, NodeStatus, StreamStatus, unix
 
 
 class Subscriber:

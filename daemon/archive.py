@@ -1,0 +1,119 @@
+"""Where records live: every version of every draft, with the audit trail in the same file and transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from daemon.audit import TABLE, Audit
+from daemon.errors import OutboxError
+from pipeline.drafts.record import Draft, EpisodeRef, decode, digest, encode
+
+FILE = "records.sqlite"
+
+_TABLES = f"""
+create table if not exists record(
+    id text not null, version integer not null, status text not null, stream text not null, subject text not
+    null, episode text not null, created real not null, payload blob not null, posted integer not null default
+    0, primary key(id, version)); create index if not exists by_episode on record(episode, version); create
+    index if not exists by_subject on record(subject, created); {TABLE}
+"""
+
+
+class Archive:
+    """One file, used by one thread at a time. A context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises OutboxError where the directory cannot hold it."""
+        file = directory / FILE
+        try:
+            self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+            # Signatures are few and must outlive a power cut: every commit reaches the disk.
+            self._db.execute("pragma synchronous=full")
+            # Deleted or moved bytes are overwritten, so that nothing hides in the file's unused parts.
+            self._db.execute("pragma secure_delete=on")
+            self._db.executescript(_TABLES)
+            self.audit = Audit(self._db)
+        except sqlite3.Error as why:
+            raise OutboxError(f"records {file}: {why}: move the file away to begin a new one") from None
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._db.close()
+
+    def add(self, draft: Draft, actor: str, action: str, **more: Any) -> str:
+        """Stores a version and enters it into the trail, both or neither. Returns its sha256."""
+        told = digest(draft)
+        detail = {"draft": draft.id, "version": draft.version, "status": draft.status, "sha256": told}
+        with self._guarded():
+            self._db.execute(
+                "insert into record(id,version,status,stream,subject,episode,created,payload)"
+                " values(?,?,?,?,?,?,?,?)",
+                (
+                    draft.id,
+                    draft.version,
+                    draft.status,
+                    draft.provenance.stream,
+                    draft.subject,
+                    draft.episode.id,
+                    time.time(),
+                    encode(draft),
+                ),
+            )
+            head = self.audit.append(time.time(), actor, action, detail | more)
+        self.audit.settle(head)
+        return told
+
+    def note(self, actor: str, action: str, **detail: Any) -> None:
+        """Enters a deed that made no record, such as a refusal."""
+        with self._guarded():
+            head = self.audit.append(time.time(), actor, action, detail)
+        self.audit.settle(head)
+
+    def newest(self, draft_id: str) -> Draft | None:
+        return self._one("select payload from record where id=? order by version desc limit 1", draft_id)
+
+    def open_draft(self, episode: str) -> Draft | None:
+        """The newest version of the draft about an episode, unless it has been decided on."""
+        draft = self._one("select payload from record where episode=? order by rowid desc limit 1", episode)
+        return draft if draft is not None and draft.status == "preliminary" else None
+
+    def episodes(self, subject: str, most: int) -> list[EpisodeRef]:
+        """Of a subject, newest first, each once."""
+        with self._guarded():
+            rows = self._db.execute(
+                "select payload, max(rowid) from record where subject=? group by episode"
+                " order by 2 desc limit ?",
+                (subject, most),
+            ).fetchall()
+        return [decode(row[0]).episode for row in rows]
+
+    def unposted(self) -> list[Draft]:
+        """Versions that were stored but may not have reached the outbox, oldest first."""
+        with self._guarded():
+            rows = self._db.execute("select payload from record where posted=0 order by rowid").fetchall()
+        return [decode(row[0]) for row in rows]
+
+    def posted(self, draft: Draft) -> None:
+        with self._guarded():
+            self._db.execute("update record set posted=1 where id=? and version=?", (draft.id, draft.version))
+
+    def _one(self, query: str, value: str) -> Draft | None:
+        with self._guarded():
+            row = self._db.execute(query, (value,)).fetchone()
+        return decode(row[0]) if row else None
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            with self._db:
+                self._db.execute("begin")
+                yield
+        except sqlite3.Error as why:
+            raise OutboxError(f"records: {why}: make room in the state directory") from None

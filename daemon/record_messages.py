@@ -1,0 +1,74 @@
+"""Messages about records: drafts, signatures and answers. Never retained, never dropped."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+
+from daemon.messages import Message
+
+
+class AuditHead(Struct, frozen=True):
+    """The newest entry of the node's audit trail and its hash: kept elsewhere, it proves the trail whole."""
+
+    entry: int
+    hash: str
+
+
+class RecordRef(Struct, frozen=True):
+    """A version of a record. sha256: of its encoding."""
+
+    id: str
+    version: int
+    status: str
+    sha256: str
+    label: str
+
+
+class DraftMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.draft/1"):
+    """An unsigned draft. record, fhir: null where only the pointer is sent; the record then stays here."""
+
+    subject: str
+    episode: str
+    trigger: str
+    draft: RecordRef
+    record: Raw | None
+    fhir: Raw | None
+    audit: AuditHead
+
+
+class SignedMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.signed/1"):
+    """A clinician's decision. who: the signer's id. when: UTC. decision: accept, amend or reject."""
+
+    subject: str
+    episode: str
+    who: str
+    when: str
+    decision: str
+    draft: RecordRef
+    record: Raw | None
+    fhir: Raw | None
+    audit: AuditHead
+
+
+class Cited(Struct, frozen=True):
+    """What an answer rests on: a fact with its value as text, or a guidance entry with its source."""
+
+    id: str
+    text: str
+
+
+class Answer(Message, frozen=True, kw_only=True, tag="eegcopilot.answer/1"):
+    """A piece of an answer. index: from 0. done: the last one; it carries the whole text and what was cited.
+
+    refused: why the question is not answered, else empty.
+    """
+
+    question: str
+    index: int
+    piece: str
+    done: bool
+    text: str = ""
+    refused: str = ""
+    facts: list[Cited] = msgspec.field(default_factory=list)
+    sources: list[Cited] = msgspec.field(default_factory=list)

@@ -1,0 +1,89 @@
+"""Puts records and answers into the outbox: drafts and signatures are never retained and never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from daemon.audit import Head
+from daemon.post import Post
+from daemon.record_messages import Answer, AuditHead, Cited, DraftMessage, RecordRef, SignedMessage
+from pipeline.drafts.answering import Reply
+from pipeline.drafts.record import Draft, digest, encode
+from pipeline.drafts.render import cited
+
+# Characters of one piece of an answer: some words at a time, as they would be spoken.
+_PIECE = 48
+
+
+class RecordPost:
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    def record(self, draft: Draft, fhir: bytes, head: Head, *, whole: bool) -> None:
+        """fhir: its JSON. whole: False sends only what it is called and its hash."""
+        stream = draft.provenance.stream
+        about = RecordRef(
+            id=draft.id, version=draft.version, status=draft.status, sha256=digest(draft), label=draft.label
+        )
+        record = msgspec.Raw(encode(draft)) if whole else None
+        told = msgspec.Raw(fhir) if whole else None
+        audit = AuditHead(head.number, head.hash)
+        if draft.signature is None:
+            self._post.draft(
+                stream,
+                DraftMessage(
+                    subject=draft.subject,
+                    episode=draft.episode.id,
+                    trigger=draft.provenance.trigger,
+                    draft=about,
+                    record=record,
+                    fhir=told,
+                    audit=audit,
+                ),
+            )
+        else:
+            self._post.signed(
+                stream,
+                SignedMessage(
+                    subject=draft.subject,
+                    episode=draft.episode.id,
+                    who=draft.signature.who,
+                    when=draft.signature.when,
+                    decision=draft.signature.decision,
+                    draft=about,
+                    record=record,
+                    fhir=told,
+                    audit=audit,
+                ),
+            )
+
+    def answer(self, stream: str, reply: Reply, correlation: bytes | None) -> None:
+        """Piece by piece, then once more whole, with what it rests on."""
+        text = "\n".join(statement.text + cited(statement) for statement in reply.statements)
+        index = 0
+        for index, piece in enumerate(_pieces(text), 1):
+            message = Answer(question=reply.question, index=index - 1, piece=piece, done=False)
+            self._post.answer(stream, message, correlation)
+        last = Answer(
+            question=reply.question,
+            index=index,
+            piece="",
+            done=True,
+            text=text,
+            refused=reply.refused,
+            facts=[Cited(fact.id, fact.text) for fact in reply.facts],
+            sources=[Cited(source.id, f"{source.title}: {source.source}") for source in reply.sources],
+        )
+        self._post.answer(stream, last, correlation)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Together they are the text again."""
+    while len(text) > _PIECE:
+        cut = text.rfind(" ", 0, _PIECE) + 1 or _PIECE
+        yield text[:cut]
+        text = text[cut:]
+    if text:
+        yield text

@@ -1,0 +1,23 @@
+"""Files that appear under their names only when they are whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Raises PipelineError, one line; then nothing of it is there."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    except OSError as why:
+        raise PipelineError(f"{path}: cannot be written: {why.strerror or why}") from None
+    finally:
+        part.unlink(missing_ok=True)
