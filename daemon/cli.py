@@ -176,6 +176,9 @@ def _draft(draft: argparse.ArgumentParser) -> None:
     draft.add_argument("--start", type=_utc, metavar="TIME", help="UTC of the first sample, ISO 8601")
     draft.add_argument("--fhir", choices=("R4B", "R5"), default="R4B", help="default: %(default)s")
     draft.add_argument("--guidance", metavar="INDEX", help="of the hospital's own documents")
+    draft.add_argument(
+        "--embedder", metavar="FOLDER", help="search guidance by meaning too (see `make embedder`)"
+    )
     draft.add_argument("--font", metavar="TTF", help="for PDF in other scripts than Western European")
     _sitting(draft)
 

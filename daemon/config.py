@@ -185,7 +185,9 @@ def _resolve(config: Config, folder: Path) -> Config:
         ),
         model=structs.replace(config.model, bundle=at(config.model.bundle)),
         state=structs.replace(config.state, directory=at(config.state.directory)),
-        drafts=structs.replace(config.drafts, guidance=at(config.drafts.guidance)),
+        drafts=structs.replace(
+            config.drafts, guidance=at(config.drafts.guidance), embedder=at(config.drafts.embedder)
+        ),
         stream=[structs.replace(stream, source=source(stream.source)) for stream in config.stream],
     )
 

@@ -15,6 +15,7 @@ class Drafts(Struct, frozen=True, forbid_unknown_fields=True):
     every_min: minutes between drafts of an episode that goes on; None for none. min_s: shorter episodes get
     no draft by themselves, seconds. send: the whole record, or a pointer and its hash, the record staying
     here. guidance: index of the hospital's own documents, besides the shipped entries; None for none.
+    embedder: folder of the text embedder, for search by meaning beside words; None for words alone.
     """
 
     enabled: bool = True
@@ -25,6 +26,7 @@ class Drafts(Struct, frozen=True, forbid_unknown_fields=True):
     send: Literal["record", "pointer"] = "record"
     fhir: Literal["R4B", "R5"] = "R4B"
     guidance: str | None = None
+    embedder: str | None = None
 
 
 class Signer(Struct, frozen=True, forbid_unknown_fields=True):

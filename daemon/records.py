@@ -10,6 +10,7 @@ from daemon import config
 from daemon.archive import Archive
 from daemon.config import Config
 from daemon.drafting import Drafting
+from daemon.guides import guide
 from daemon.post import Post
 from daemon.record_post import RecordPost
 from daemon.scribe import Scribe
@@ -20,7 +21,6 @@ from pipeline.drafts.facts import Maker
 from pipeline.drafts.model_writer import ModelWriter
 from pipeline.drafts.sources import Guide
 from pipeline.drafts.writing import Writer
-from pipeline.guidance import Guidance
 from pipeline.reader import Reader
 from pipeline.wavelet import METHODS, versioned
 
@@ -53,7 +53,8 @@ class Records(AbstractContextManager["Records"]):
         return Scribe(stream.name, self._settings, made, pipeline.hop, about, self.drafting)
 
     def _equip(self) -> tuple[Guide, Writer]:
-        return guide(self._settings.guidance), ModelWriter(self._reader, turn=self._turns.writing)
+        index, embedder = (at and Path(at) for at in (self._settings.guidance, self._settings.embedder))
+        return guide(index or None, embedder or None), ModelWriter(self._reader, turn=self._turns.writing)
 
 
 def _version() -> str:
@@ -61,11 +62,6 @@ def _version() -> str:
         return metadata.version(_PACKAGE)
     except metadata.PackageNotFoundError:  # run from its source
         return "of unknown version"
-
-
-def guide(index: str | None) -> Guide:
-    """index: of the hospital's own documents together with the shipped entries; None for the shipped ones."""
-    return Guidance.shipped() if index is None else Guidance.open(Path(index))
 
 
 def maker(bundle: Bundle, headset: str, calibration_s: float, *, utc: bool = True) -> Maker:

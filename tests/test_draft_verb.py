@@ -15,6 +15,7 @@ from pypdf import PdfReader
 
 from daemon.cli import main
 
+EMBEDDER = Path(__file__).parents[1] / "build" / "minilm"
 MARK = "unsigned draft, research use only"
 
 
@@ -86,3 +87,22 @@ def test_a_bad_context_is_refused_in_one_line_and_nothing_is_written(
     assert main(["draft", *files, "--patient", patient(tmp_path, **about), "--out", str(out)]) == 1
     told = capsys.readouterr().err
     assert part in told and told.count("\n") == 1 and not out.exists()
+
+
+def test_guidance_may_be_searched_by_meaning_too(files: list[str], tmp_path: Path) -> None:
+    if not (EMBEDDER / "embedder.toml").is_file():
+        pytest.skip("no embedder here: make embedder")
+    out = tmp_path / "out"
+    about = ["--patient", patient(tmp_path), "--out", str(out)]
+    assert main(["draft", *files, *about, "--embedder", str(EMBEDDER)]) == 0
+    for n in (1, 2):
+        record = json.loads((out / f"draft-{n}.json").read_text())
+        assert unsupported(record) == [] and unsourced(record) == []
+
+
+def test_an_embedder_that_is_not_there_is_one_line(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = ["--patient", patient(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(["draft", *files, *about, "--embedder", str(tmp_path / "none")]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

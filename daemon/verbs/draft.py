@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from daemon.cli import DONE, NOTICE
+from daemon.guides import guide
 from daemon.labelling import Labelling
-from daemon.records import guide, maker
+from daemon.records import maker
 from daemon.verbs.board import layout
 from daemon.whole import write_whole
 from pipeline.bundle import Bundle, shipped_bundle
@@ -42,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     reader = Reader(bundle, options.threads)
     rest = options.calibrate_seconds or bundle.manifest.pipeline.calibration
     made_by = maker(bundle, f"recording {', '.join(r.path.name for r in recordings)}", rest, utc=utc)
-    drafter = Drafter(guide(options.guidance), ModelWriter(reader))
+    index, embedder = (Path(at) if at else None for at in (options.guidance, options.embedder))
+    drafter = Drafter(guide(index, embedder), ModelWriter(reader))
     out = Path(options.out)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -6,14 +6,11 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from daemon.cli import DONE, FAILED, NOTICE
+from daemon.guides import guide, meaning
 from pipeline.guidance import Guidance
 from pipeline.guidance.entries import load_entries, shipped_entries
-
-if TYPE_CHECKING:
-    from pipeline.guidance.meaning import Meaning
 
 _BAR = 30  # characters
 _WIDTH = 100
@@ -42,15 +39,14 @@ def _index(options: argparse.Namespace) -> int:
     print(f"{out}: {indexed.passages} passages of {indexed.files} documents, {len(indexed.refused)} refused")
     if options.dense:
         with Guidance.open(out) as guidance:
-            _meaning(guidance, Path(options.embedder), out, anew=True).close()
+            meaning(guidance, Path(options.embedder), out, _bar, anew=True).close()
     return FAILED if indexed.refused else DONE
 
 
 def _search(options: argparse.Namespace) -> int:
     index = Path(options.index) if options.index else None
-    with Guidance.open(index) if index else Guidance.shipped() as guidance:
-        if options.dense:
-            guidance.add_meaning(_meaning(guidance, Path(options.embedder), index))
+    embedder = Path(options.embedder) if options.dense else None
+    with guide(index, embedder, _bar) as guidance:
         found = guidance.search(options.question, options.number)
     for passage in found:
         print(f"[{passage.id}] {passage.title} ({passage.kind})")
@@ -72,18 +68,6 @@ def _check(folder: Path) -> int:
     told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
     print(f"{folder}: {len(entries)} entries are good: {told}")
     return DONE
-
-
-def _meaning(guidance: Guidance, folder: Path, index: Path | None, anew: bool = False) -> Meaning:
-    """Vectors beside an index, made with it; those of the shipped entries beside the embedder, made once."""
-    from pipeline.guidance.embedding import Embedder
-    from pipeline.guidance.meaning import Meaning, vectors_beside
-
-    embedder = Embedder(folder)
-    path = vectors_beside(index or folder / "entries")
-    if anew or not (index or Meaning.fits(path, guidance, embedder)):
-        return Meaning.build(guidance, embedder, path, _bar)
-    return Meaning.open(path, guidance, embedder)
 
 
 def _bar(done: int, of: int) -> None:
