@@ -7,6 +7,9 @@ from msgspec import Raw, Struct
 
 from daemon.messages import Message
 
+# Where only the pointer is sent. Not None: msgspec reads no union with Raw in it.
+NOTHING = Raw(b"null")
+
 
 class AuditHead(Struct, frozen=True):
     """The newest entry of the node's audit trail and its hash: kept elsewhere, it proves the trail whole."""
@@ -32,8 +35,8 @@ class DraftMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.draft/1")
     episode: str
     trigger: str
     draft: RecordRef
-    record: Raw | None
-    fhir: Raw | None
+    record: Raw
+    fhir: Raw
     audit: AuditHead
 
 
@@ -46,8 +49,8 @@ class SignedMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.signed/1
     when: str
     decision: str
     draft: RecordRef
-    record: Raw | None
-    fhir: Raw | None
+    record: Raw
+    fhir: Raw
     audit: AuditHead
 
 

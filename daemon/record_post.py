@@ -8,7 +8,15 @@ import msgspec
 
 from daemon.audit import Head
 from daemon.post import Post
-from daemon.record_messages import Answer, AuditHead, Cited, DraftMessage, RecordRef, SignedMessage
+from daemon.record_messages import (
+    NOTHING,
+    Answer,
+    AuditHead,
+    Cited,
+    DraftMessage,
+    RecordRef,
+    SignedMessage,
+)
 from pipeline.drafts.answering import Reply
 from pipeline.drafts.record import Draft, digest, encode
 from pipeline.drafts.render import cited
@@ -27,8 +35,8 @@ class RecordPost:
         about = RecordRef(
             id=draft.id, version=draft.version, status=draft.status, sha256=digest(draft), label=draft.label
         )
-        record = msgspec.Raw(encode(draft)) if whole else None
-        told = msgspec.Raw(fhir) if whole else None
+        record = msgspec.Raw(encode(draft)) if whole else NOTHING
+        told = msgspec.Raw(fhir) if whole else NOTHING
         audit = AuditHead(head.number, head.hash)
         if draft.signature is None:
             self._post.draft(
