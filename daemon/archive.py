@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from daemon.audit import TABLE, Audit
 from daemon.errors import OutboxError
+from daemon.transaction import transaction
 from pipeline.drafts.record import Draft, EpisodeRef, decode, digest, encode
 
 FILE = "records.sqlite"
@@ -51,7 +50,7 @@ class Archive:
         """Stores a version and enters it into the trail, both or neither. Returns its sha256."""
         told = digest(draft)
         detail = {"draft": draft.id, "version": draft.version, "status": draft.status, "sha256": told}
-        with self._guarded():
+        with transaction(self._db, "records"):
             self._db.execute(
                 "insert into record(id,version,status,stream,subject,episode,created,payload)"
                 " values(?,?,?,?,?,?,?,?)",
@@ -72,7 +71,7 @@ class Archive:
 
     def note(self, actor: str, action: str, **detail: Any) -> None:
         """Enters a deed that made no record, such as a refusal."""
-        with self._guarded():
+        with transaction(self._db, "records"):
             head = self.audit.append(time.time(), actor, action, detail)
         self.audit.settle(head)
 
@@ -86,7 +85,7 @@ class Archive:
 
     def episodes(self, subject: str, most: int) -> list[EpisodeRef]:
         """Of a subject, newest first, each once."""
-        with self._guarded():
+        with transaction(self._db, "records"):
             rows = self._db.execute(
                 "select payload, max(rowid) from record where subject=? group by episode"
                 " order by 2 desc limit ?",
@@ -96,24 +95,15 @@ class Archive:
 
     def unposted(self) -> list[Draft]:
         """Versions that were stored but may not have reached the outbox, oldest first."""
-        with self._guarded():
+        with transaction(self._db, "records"):
             rows = self._db.execute("select payload from record where posted=0 order by rowid").fetchall()
         return [decode(row[0]) for row in rows]
 
     def posted(self, draft: Draft) -> None:
-        with self._guarded():
+        with transaction(self._db, "records"):
             self._db.execute("update record set posted=1 where id=? and version=?", (draft.id, draft.version))
 
     def _one(self, query: str, value: str) -> Draft | None:
-        with self._guarded():
+        with transaction(self._db, "records"):
             row = self._db.execute(query, (value,)).fetchone()
         return decode(row[0]) if row else None
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            with self._db:
-                self._db.execute("begin")
-                yield
-        except sqlite3.Error as why:
-            raise OutboxError(f"records: {why}: make room in the state directory") from None

@@ -11,14 +11,13 @@ import enum
 import fcntl
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from daemon.errors import OutboxError
+from daemon.transaction import transaction
 
 log = structlog.get_logger("outbox")
 
@@ -113,7 +112,7 @@ class Outbox:
 
     def next_seq(self, topic: str) -> int:
         """Takes the next number of `topic`, for a message that is sent past the outbox."""
-        with self._guarded():
+        with transaction(self._db, "outbox"):
             return self._number(topic)
 
     def peek_seq(self, topic: str) -> int:
@@ -132,7 +131,7 @@ class Outbox:
         correlation: bytes | None = None,
     ) -> None:
         """Stores a message. Its payload must carry `peek_seq(topic)`. Raises OutboxError (disk full)."""
-        with self._guarded():
+        with transaction(self._db, "outbox"):
             self._number(topic)
             if self._waiting >= self.max_waiting:
                 self._make_room()
@@ -146,7 +145,7 @@ class Outbox:
 
     def waiting(self, after: int, most: int) -> list[Row]:
         """Up to `most` messages with an id above `after`, oldest first."""
-        with self._guarded():
+        with transaction(self._db, "outbox"):
             self._sweep()
             rows = self._db.execute(
                 "select id,created,topic,payload,qos,retain,keep,expiry_s,correlation from message"
@@ -158,7 +157,7 @@ class Outbox:
     def settle(self, row_id: int, reason: int) -> None:
         """The broker's verdict: below 128 is done; above, refused: kept apart, and in nobody's way."""
         state = _SENT if reason < 128 else _REFUSED
-        with self._guarded():
+        with transaction(self._db, "outbox"):
             self._waiting -= self._db.execute(
                 "update message set state=?, settled=?, reason=? where id=? and state=0",
                 (state, time.time(), reason, row_id),
@@ -166,7 +165,7 @@ class Outbox:
 
     def purge(self, keep_days: float) -> int:
         """Deletes messages sent more than `keep_days` ago; returns how many."""
-        with self._guarded():
+        with transaction(self._db, "outbox"):
             before = time.time() - keep_days * 86400
             return self._db.execute(
                 "delete from message where state=? and settled<?", (_SENT, before)
@@ -215,13 +214,3 @@ class Outbox:
 
     def _count(self, state: int) -> int:
         return int(self._db.execute("select count(*) from message where state=?", (state,)).fetchone()[0])
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """One transaction; SQLite's complaint as one line."""
-        try:
-            with self._db:
-                self._db.execute("begin")
-                yield
-        except sqlite3.Error as why:
-            raise OutboxError(f"outbox: {why}: make room in the state directory") from None

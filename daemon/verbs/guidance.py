@@ -7,12 +7,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+from daemon import bar
 from daemon.cli import DONE, FAILED, NOTICE
 from daemon.guides import guide, meaning
 from pipeline.guidance import Guidance
 from pipeline.guidance.entries import load_entries, shipped_entries
 
-_BAR = 30  # characters
 _WIDTH = 100
 _SHOWN_REFUSALS = 20
 
@@ -31,7 +31,7 @@ def _index(options: argparse.Namespace) -> int:
     from pipeline.guidance.documents import index_folder
 
     out = Path(options.out)
-    indexed = index_folder(Path(options.folder), out, _bar)
+    indexed = index_folder(Path(options.folder), out, bar.show)
     for line in indexed.refused[:_SHOWN_REFUSALS]:
         print(f"eeg-copilot: not indexed: {line}", file=sys.stderr)
     if len(indexed.refused) > _SHOWN_REFUSALS:
@@ -39,14 +39,14 @@ def _index(options: argparse.Namespace) -> int:
     print(f"{out}: {indexed.passages} passages of {indexed.files} documents, {len(indexed.refused)} refused")
     if options.dense:
         with Guidance.open(out) as guidance:
-            meaning(guidance, Path(options.embedder), out, _bar, anew=True).close()
+            meaning(guidance, Path(options.embedder), out, bar.show, anew=True).close()
     return FAILED if indexed.refused else DONE
 
 
 def _search(options: argparse.Namespace) -> int:
     index = Path(options.index) if options.index else None
     embedder = Path(options.embedder) if options.dense else None
-    with guide(index, embedder, _bar) as guidance:
+    with guide(index, embedder, bar.show) as guidance:
         found = guidance.search(options.question, options.number)
     for passage in found:
         print(f"[{passage.id}] {passage.title} ({passage.kind})")
@@ -68,11 +68,3 @@ def _check(folder: Path) -> int:
     told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
     print(f"{folder}: {len(entries)} entries are good: {told}")
     return DONE
-
-
-def _bar(done: int, of: int) -> None:
-    """Progress on a terminal; nothing elsewhere."""
-    if sys.stderr.isatty():
-        share = done / of if of else 1.0
-        end = "\n" if done >= of else ""
-        print(f"\r{'█' * round(share * _BAR):░<{_BAR}} {done} of {of}", end=end, file=sys.stderr, flush=True)

@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
+from daemon import bar
 from daemon.cli import DONE, NOTICE
 from daemon.labelling import Labelled, Labelling
 from daemon.verbs.board import layout
+from daemon.whole import whole
 from pipeline.bundle import Bundle, shipped_bundle
-from pipeline.errors import RecordingError
 from pipeline.prompt import Person
 from pipeline.reader import Reader
 from pipeline.recordings import open_recording
-
-_BAR = 30  # characters
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
     )
     seconds = sum(recording.seconds for recording in recordings)
     counts: dict[str, int] = {}
-    with _whole(options.jsonl) as out:
-        for labelled in labelling.label(recordings, _Bar(seconds).show):
-            out.write(json.dumps(_line(labelled, bundle)) + "\n")
+    with _out(options.jsonl) as out:
+        for labelled in labelling.label(recordings, lambda done: bar.show(done, seconds)):
+            out.write(json.dumps(_line(labelled, bundle)).encode() + b"\n")
             word = labelled.reading.label or "abstained"
             counts[word] = counts.get(word, 0) + 1
     took = time.perf_counter() - began
@@ -72,37 +70,13 @@ def _line(labelled: Labelled, bundle: Bundle) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _whole(path: str) -> Iterator[TextIO]:
-    """A file that appears under its name only when it is whole; `-` is standard output."""
+def _out(path: str) -> Iterator[BinaryIO]:
+    """`-` is standard output."""
     if path == "-":
-        yield sys.stdout
+        yield sys.stdout.buffer
         return
-    part = Path(f"{path}.part")
-    try:
-        with part.open("w", encoding="utf-8") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    except OSError as why:
-        raise RecordingError(f"{path}: cannot be written: {why.strerror or why}") from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class _Bar:
-    """Progress on a terminal; nothing elsewhere. seconds: of EEG in all."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def show(self, done: float) -> None:
-        if not sys.stderr.isatty():
-            return
-        share = min(1.0, done / self._seconds) if self._seconds else 1.0
-        bar = "█" * round(share * _BAR)
-        end = "\n" if share >= 1 else ""
-        print(f"\r{bar:░<{_BAR}} {share:4.0%}", end=end, file=sys.stderr, flush=True)
+    with whole(Path(path)) as out:
+        yield out
 
 
 def _say(line: str) -> None:
