@@ -32,11 +32,6 @@ class Calibration:
         self._mean: Float64 | None = None
         self._spread: Float64 | None = None
 
-    @property
-    def n_windows(self) -> int:
-        """Windows of rest collected."""
-        return len(self._features)
-
     def add(self, features: Float64, good: Bool) -> None:
         """features: (n_channels, n_rows, n_columns); good: (n_channels,)."""
         self._features.append(features)

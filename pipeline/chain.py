@@ -64,7 +64,7 @@ class _Segment:
         self._electrodes = electrodes
         self._rate = rate
         self._sanitiser = Sanitiser(len(electrodes))
-        self._resampler = Resampler(len(electrodes), rate, settings.rate)
+        self._resampler = Resampler(rate, settings.rate)
         self._filter = CausalFilter(sections)
         self._length = round(settings.window * settings.rate)
         self._hop = round(settings.hop * settings.rate)

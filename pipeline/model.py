@@ -14,13 +14,10 @@ from typing import Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
 from pipeline.errors import BundleError
 from pipeline.records import Float32
-
-Int64 = npt.NDArray[np.int64]
 
 # The graph's own metadata.
 FORMAT, VERSION = "eeg-copilot.fused", "1"

@@ -24,12 +24,11 @@ class Resampler:
     `position` tells which input an output shows, the filter's group delay allowed for.
     """
 
-    def __init__(self, n_channels: int, rate_in: float, rate_out: float) -> None:
+    def __init__(self, rate_in: float, rate_out: float) -> None:
         ratio = Fraction(rate_out / rate_in).limit_denominator(_MAX_DENOMINATOR)
         if rate_in <= 0 or not ratio:
             raise ValueError(f"cannot resample {rate_in} Hz to {rate_out} Hz")
         self._up, self._down = ratio.numerator, ratio.denominator
-        self._n_channels = n_channels
         self._identity = self._up == self._down == 1
         half = 0 if self._identity else _HALF_PERIODS * max(self._up, self._down)
         self._half = half

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import node
 from broker import Listener, Mosquitto, listening
 from episodes_at_hand import context, maker, simulated
 from fhir.resources.R4B.bundle import Bundle
 from node import TOPICS, configuration, serving, stream
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from proof import unsourced, unsupported
 
 from daemon.archive import FILE, Archive
@@ -33,22 +31,10 @@ ABOUT = 'subject = "pseudo-9"\nage = 18\ngender = "female"\n'
 
 
 async def command(ear: Listener, verb: str, **payload: object) -> dict[str, Any]:
-    """Sends a command for `bed`; gives the answer that carries its correlation data."""
-    mark = os.urandom(8)
-    properties = Properties(PacketTypes.PUBLISH)
-    properties.CorrelationData = mark
+    """Sends a command for `bed`; `raw` is sent as it is."""
     body = payload.pop("raw", None) or json.dumps(payload).encode()
-    await ear.client.publish(f"{TOPICS}/cmd/bed/{verb}", body, 1, False, properties)
-
-    def answers() -> list[dict[str, Any]]:
-        return [
-            told
-            for topic, told, raw in ear.heard
-            if topic.endswith("/response") and raw.properties.CorrelationData == mark
-        ]
-
-    await ear.until(answers)
-    return answers()[0]
+    assert isinstance(body, bytes)
+    return await node.command(ear, "bed", verb, body)
 
 
 async def obeys(ear: Listener) -> None:

@@ -1,7 +1,6 @@
 """The daemon end to end: real broker, real LSL from other processes, real recordings, the shipped model."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +8,7 @@ from typing import Any
 
 import pytest
 from broker import Listener, Mosquitto, listening
-from node import TOPICS, bundle, configuration, reader, serving, stream
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from node import bundle, command, configuration, reader, serving, stream
 
 from daemon.labelling import Labelling
 from pipeline.prompt import Person
@@ -29,24 +26,6 @@ def states(ear: Listener, name: str) -> list[str]:
         if not seen or seen[-1] != message["state"]:
             seen.append(message["state"])
     return seen
-
-
-async def command(ear: Listener, name: str, verb: str, payload: bytes) -> dict[str, Any]:
-    """Sends a command; gives the answer that carries its correlation data."""
-    mark = os.urandom(8)
-    properties = Properties(PacketTypes.PUBLISH)
-    properties.CorrelationData = mark
-    await ear.client.publish(f"{TOPICS}/cmd/{name}/{verb}", payload, 1, False, properties)
-
-    def answers() -> list[dict[str, Any]]:
-        return [
-            payload
-            for topic, payload, raw in ear.heard
-            if topic.endswith("/response") and raw.properties.CorrelationData == mark
-        ]
-
-    await ear.until(answers)
-    return answers()[0]
 
 
 def test_recording_over_lsl_is_labelled_as_offline(

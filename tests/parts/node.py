@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from broker import Listener
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from daemon.config import load_config
 from daemon.service import Service
@@ -65,3 +71,21 @@ async def serving(file: Path) -> AsyncIterator[Running]:
         waiting.cancel()
         task.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+async def command(ear: Listener, name: str, verb: str, payload: bytes) -> dict[str, Any]:
+    """Sends a command; gives the answer that carries its correlation data."""
+    mark = os.urandom(8)
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.CorrelationData = mark
+    await ear.client.publish(f"{TOPICS}/cmd/{name}/{verb}", payload, 1, False, properties)
+
+    def answers() -> list[dict[str, Any]]:
+        return [
+            payload
+            for topic, payload, raw in ear.heard
+            if topic.endswith("/response") and raw.properties.CorrelationData == mark
+        ]
+
+    await ear.until(answers)
+    return answers()[0]
