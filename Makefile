@@ -71,11 +71,15 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
 	  LLAMA_CPP_BUILD_JOBS=2 CMAKE_ARGS="$(LLAMA_CPP)" $(PIP) install -c constraints.txt -e '.[bench]' && \
 	  touch $@ || echo "some peers could not be installed: going on without them"
 
-# Real parts that are no Python packages: the broker, and the library that BrainFlow's Bluetooth code loads.
-$(VENV)/.system: | $(VENV)/bin/python
-	@if ! command -v mosquitto >/dev/null && ! test -x /usr/sbin/mosquitto; then \
+# Real parts that are no Python packages: the broker, the library that BrainFlow's Bluetooth code loads, and the
+# tracer that shows which calls a program makes to the network.
+SYSTEM := mosquitto libbluetooth3 strace
+
+$(VENV)/.system: Makefile | $(VENV)/bin/python
+	@missing=$$(for package in $(SYSTEM); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
 	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
-	  echo "installing mosquitto ..."; \
-	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq mosquitto libbluetooth3 >/dev/null; \
+	  echo "installing" $$missing "..."; \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq $$missing >/dev/null; \
 	fi
 	@touch $@
