@@ -54,6 +54,10 @@ class Report:
         else:
             self.figures[key] = _rounded(value)
 
+    def note(self, key: str, told: str) -> None:
+        """What a figure is of."""
+        self.figures[key] = told
+
     def miss(self, what: str, why: str) -> None:
         """why: one line, how to get it."""
         self.missing[what] = why
