@@ -23,14 +23,14 @@ ResolveScope = machine
 AddressesOverride = {{127.0.0.1}}
 [lab]
 KnownPeers = {{127.0.0.1}}
-SessionID = bench-{session}
+SessionID = run-{session}
 [log]
 level = -3
 """
 
 
 class ChildError(RuntimeError):
-    """A program of the bench that failed: its last words."""
+    """A program that failed: its last words."""
 
 
 def lsl_settings(folder: Path) -> Path:
@@ -52,7 +52,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def describe() -> dict[str, str | int | float]:
-    """load: tasks that wanted a core in the last minute, before the bench began: should be near 0."""
+    """load: tasks that wanted a core in the last minute, before it began: should be near 0."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count() or 0,
