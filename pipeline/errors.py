@@ -19,3 +19,7 @@ class RecordingError(PipelineError):
 
 class GuidanceError(PipelineError):
     """Guidance cannot be read, indexed or searched: the line names the file and, in an entry, the field."""
+
+
+class KeyFileError(PipelineError):
+    """A signing key cannot be read, written or understood."""
