@@ -36,7 +36,9 @@ class Authority:
         self.file = folder / f"{name}-ca.pem"
         self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
-    def server(self, name: str = "localhost", address: str | None = "127.0.0.1", age: timedelta = DAY) -> Pair:
+    def server(
+        self, name: str = "localhost", address: str | None = "127.0.0.1", age: timedelta = DAY
+    ) -> Pair:
         """age: how long ago it was made; it is good for 30 days."""
         names: list[x509.GeneralName] = [x509.DNSName(name)]
         if address is not None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from broker import Mosquitto
 
 from daemon.commands import Commands, Patient
-from daemon.config import Mqtt
 from daemon.messages import BundleInfo, Emotion, Info, Latency, ModelRef, WindowSpan
+from daemon.mqtt_settings import Mqtt
 from daemon.outbox import Outbox
 from daemon.post import Post
 from daemon.publisher import Publisher
