@@ -77,6 +77,7 @@ class StreamHealth(Struct, frozen=True):
 
     samples: arrived. lost: known to have gone missing before they arrived. chunks_dropped,
     samples_dropped, windows_dropped: thrown away here because the machine was too slow.
+    recorded, unrecorded: samples on the disk, and such as it did not take; None where nothing is recorded.
     windows: cut; each was calibrated on, dropped, or became a label or an abstention. rates: Hz.
     """
 
@@ -97,6 +98,8 @@ class StreamHealth(Struct, frozen=True):
     abstained: int
     rate_nominal: float | None
     rate_true: float | None
+    recorded: int | None = None
+    unrecorded: int | None = None
 
 
 class Percentiles(Struct, frozen=True):

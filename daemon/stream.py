@@ -14,9 +14,10 @@ from daemon.inference import Inference, Request
 from daemon.intake import Intake
 from daemon.messages import Calibration, StreamHealth, StreamState
 from daemon.record_commands import Ask, Sign
+from daemon.recorder import Recorder
 from daemon.scribe import Scribe
 from daemon.sources.base import SourceEvent
-from daemon.telling import Telling
+from daemon.telling import Telling, labelled
 from daemon.vigil import Vigil
 from daemon.wearer import Wearer
 from pipeline.errors import MontageError
@@ -38,14 +39,16 @@ class Stream:
         inference: Inference,
         telling: Telling,
         scribe: Scribe | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
-        """scribe: None where no records are made."""
+        """scribe: None where no records are made. recorder: None where nothing is recorded."""
         self.name = settings.name
         self._settings = settings
         self._pipeline = pipeline
         self._telling = telling
         self._scribe = scribe
-        self._intake = Intake(settings.name, settings.source, self._on_event)
+        self._recorder = recorder
+        self._intake = Intake(settings.name, settings.source, self._on_event, recorder)
         self._lane = inference.lane(settings.name, self._deliver, lossless=self._intake.lossless)
         self._vigil = Vigil(settings.source.stall_s, settings.min_quality)
         self._wearer = Wearer(settings.subject, Person(settings.age, settings.gender))
@@ -63,6 +66,8 @@ class Stream:
             await self._take(chunk)
         await self._lane.drained()
         self._close_episode()
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
         self._on_event(SourceEvent("ended", "stopped", time.time()))
 
     def stop(self) -> None:
@@ -110,6 +115,8 @@ class Stream:
         # Another person's rest says nothing about this one.
         self._close_episode()
         self._wearer = Wearer(patient.subject, person)
+        if self._recorder is not None:
+            self._recorder.meet(patient.subject)
         if self._scribe is not None:
             self._scribe.meet(patient)
         return f"new subject {patient.subject}, {self.calibrate()}"
@@ -143,6 +150,8 @@ class Stream:
             abstained=self._abstained,
             rate_nominal=stats.rate_nominal,
             rate_true=stats.rate_true,
+            recorded=self._recorder.recorded if self._recorder else None,
+            unrecorded=self._recorder.unrecorded if self._recorder else None,
         )
 
     def _on_event(self, event: SourceEvent) -> None:
@@ -178,6 +187,8 @@ class Stream:
         self._abstained += reading.abstained
         self._labels += not reading.abstained
         self._telling.emotion(reading, wearer.subject)
+        if self._recorder is not None:
+            self._recorder.note("label", reading.span.end, **labelled(reading))
         # Episodes of somebody who has been replaced were closed then.
         if wearer is self._wearer:
             told = wearer.episodes.feed(reading)

@@ -122,12 +122,27 @@ def test_real_xdf_files(shared_data):
 
 def test_damaged_xdf_is_refused(tmp_path, shared_data):
     whole = shared_data("xdf/obci_8ch_1000Hz_9s.xdf").read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"XDF:", b"hello" * 100, whole[:2000]):
+    for content in (b"", b"XDF:", b"hello" * 100, whole[:300], bytes(5000)):
         path = tmp_path / "a.xdf"
         path.write_bytes(content)
         with pytest.raises(RecordingError) as refusal:
             open_recording(path)
         assert "\n" not in str(refusal.value)
+
+
+def test_xdf_that_breaks_off_is_read_as_far_as_it_goes(tmp_path, shared_data):
+    whole = open_recording(shared_data("xdf/obci_8ch_1000Hz_9s.xdf"))
+    raw = whole.path.read_bytes()
+    path = tmp_path / "a.xdf"
+    path.write_bytes(raw[: len(raw) // 2])
+    half = open_recording(path)
+    assert 0.3 < half.n_samples / whole.n_samples < 0.7
+    assert np.array_equal(half.segments[0].data, whole.segments[0].data[:, : half.n_samples])
+    assert "breaks off" in half.warnings[-1] and "\n" not in half.warnings[-1]
+    # What its end announces has to be there: samples missing from the middle are another matter.
+    path.write_bytes(raw.replace(b"<sample_count>95", b"<sample_count>99"))
+    with pytest.raises(RecordingError, match="truncated"):
+        open_recording(path)
 
 
 VHDR = """Brain Vision Data Exchange Header File Version 1.0

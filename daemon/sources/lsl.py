@@ -96,14 +96,14 @@ class LslInlet:
             raise SourceLost(f"the LSL stream is gone ({error})") from error
         now = time.monotonic()
         # pylsl's clock and Python's monotonic clock are the same one up to the call's own microseconds.
-        stamps = np.where(np.isfinite(stamps), stamps, now - offset) + offset
+        stamps = np.where(np.isfinite(stamps), stamps, now - offset)
         if now - self._utc_at > _UTC_EVERY_S:
             self._utc, self._utc_at = time.time() - now, now
         # Samples beyond float32's range become infinite; the chain flags them like the others.
         with np.errstate(over="ignore"):
             rows = np.asarray(data.T[self._rows], dtype=np.float32) * self._factors
-        arrived = self._arrived(float(stamps[-1]), now)
-        self._ready += [self._chunk(s, uncertainty) for s in self._clock.feed(rows, stamps, arrived)]
+        arrived = self._arrived(float(stamps[-1]) + offset, now)
+        self._ready += [self._chunk(s, uncertainty) for s in self._clock.feed(rows, stamps, arrived, offset)]
         return self._ready.popleft() if self._ready else None
 
     def close(self) -> None:
@@ -133,6 +133,8 @@ class LslInlet:
             channels=self._channels,
             rate=self._rate,
             segment=stretch.segment,
+            stamps=stretch.stamps,
+            offset=stretch.offset,
         )
 
 
