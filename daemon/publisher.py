@@ -158,7 +158,9 @@ class Publisher:
     async def _say(self, client: ConfirmedClient, topic: str, payload: bytes) -> None:
         """Publishes a retained state of this connection and waits for the answer."""
         try:
-            reason = await asyncio.wait_for(client.send(topic, payload, 1, True), CONFIRM_S)
+            # Not wait_for: until Python 3.12 it forgets a cancellation that comes with the answer.
+            async with asyncio.timeout(CONFIRM_S):
+                reason = await client.send(topic, payload, 1, True)
         except TimeoutError:
             raise aiomqtt.MqttError("the broker does not answer") from None
         if reason >= 128:
