@@ -7,7 +7,7 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
-.PHONY: help demo test check bench bundle embedder clean
+.PHONY: help demo test check audit bench bundle embedder clean
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,11 +18,15 @@ demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subs
 test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml ## Run the tests, with real brokers, headsets and recordings
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.dev ## Lint, format, types, import rule
+check: $(VENV)/.dev ## Lint, format, types, import rule, common security mistakes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive pipeline daemon training export
+
+audit: $(VENV)/.dev ## Look the pinned packages up in a list of known vulnerabilities
+	@BIN=$(BIN) .ci/audit
 
 bench: $(VENV)/.bench ## Measure speed on this machine, against peers [BENCH_ARGS=--quick]
 	@SHARED_DATA=$(SHARED_DATA) $(BIN)/python -m tests.bench --out build/bench.json $(BENCH_ARGS)

@@ -100,7 +100,7 @@ def _allowed(root: type, steps: list[str | int], raw: object) -> list[str]:
     kind: inspect.Type = inspect.type_info(root)
     for depth, step in enumerate(steps):
         kind = _bare(kind, _value(raw, steps[:depth]))
-        if isinstance(kind, inspect.ListType):
+        if isinstance(kind, inspect.ListType | inspect.VarTupleType):
             kind = kind.item_type
         elif isinstance(kind, inspect.StructType):
             if step == kind.tag_field:

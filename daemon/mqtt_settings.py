@@ -17,7 +17,7 @@ HOST = r"^([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:.]{2,45}(%[A-Z
 Name = Annotated[str, Meta(pattern=NAME)]
 
 # Taken where `password_file` is not given and systemd hands over a credential of this name.
-PASSWORD_CREDENTIAL = "mqtt-password"  # nosec B105: what it is called, not what it is
+PASSWORD_CREDENTIAL = "mqtt-password"
 
 
 class Mqtt(Struct, frozen=True, forbid_unknown_fields=True):

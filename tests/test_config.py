@@ -84,7 +84,7 @@ def test_same_meaning_same_fingerprint(tmp_path: Path) -> None:
         ("[mqtt]\nca_file = 'credential:../ca'\n" + STREAM, ["mqtt.ca_file", "LoadCredential="]),
         ("[mqtt]\nusername = 'me'\npassword_file = 'none'\n" + STREAM, ["mqtt.password_file", "not a file"]),
         ("[model]\ntrusted_keys = ['ed25519:x']\n" + STREAM, ["model.trusted_keys[0]", "key new"]),
-        ("[drafts]\nidentity = 'mqtt'\n" + STREAM, ["drafts.identity", "refuse, node"]),
+        ("[drafts]\nidentity = 'mqtt'\n" + STREAM, ["drafts.identity", "node, refuse"]),
         ("[commands]\nmax_age_s = 1\n" + STREAM, ["commands.max_age_s", ">= 5"]),
         (SIGNER + "may = ['dance']\n" + STREAM, ["signer[0].may", "calibrate", "'dance'"]),
         (SIGNER + SIGNER + STREAM, ["signer[1].id", "taken"]),
