@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
+from pipeline.records import Float64
+
 # Slewing moves a clock by at most 0.05 % of the time that passes (adjtime(3)): this is a step.
 STEP_S = 0.5
 
@@ -39,3 +43,19 @@ class ClockWatch:
         slept = _elapsed() - time.monotonic()
         length, self._slept = slept - self._slept, slept
         return length if length >= STEP_S else 0.0
+
+
+class UtcStamps:
+    """Lays stamps of this host's UTC clock onto its monotonic one, though UTC may be set in between."""
+
+    def __init__(self) -> None:
+        self._before = utc_offset()
+
+    def monotonic(self, stamps: Float64) -> Float64:
+        """stamps: (n,), UTC seconds, of just now. Those made before a step are told by where they fall."""
+        before, self._before = self._before, utc_offset()
+        new = stamps - self._before
+        if abs(self._before - before) < STEP_S:
+            return new
+        old, now = stamps - before, time.monotonic()
+        return np.where(np.abs(old - now) < np.abs(new - now), old, new)

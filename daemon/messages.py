@@ -78,7 +78,8 @@ class StreamHealth(Struct, frozen=True):
     samples: arrived. lost: known to have gone missing before they arrived. chunks_dropped,
     samples_dropped, windows_dropped: thrown away here because the machine was too slow.
     recorded, unrecorded: samples on the disk, and such as it did not take; None where nothing is recorded.
-    windows: cut; each was calibrated on, dropped, or became a label or an abstention. rates: Hz.
+    windows_stale: skipped unread, as they were old news after a hold-up here or on the way.
+    windows: cut; each was calibrated on, dropped, stale, or became a label or an abstention. rates: Hz.
     """
 
     state: StreamState
@@ -98,6 +99,7 @@ class StreamHealth(Struct, frozen=True):
     abstained: int
     rate_nominal: float | None
     rate_true: float | None
+    windows_stale: int = 0
     recorded: int | None = None
     unrecorded: int | None = None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import structlog
 
 from daemon import config
+from daemon.clocks import ClockWatch
 from daemon.commands import Patient
 from daemon.errors import CommandError
 from daemon.inference import Inference, Request
@@ -49,7 +51,12 @@ class Stream:
         self._scribe = scribe
         self._recorder = recorder
         self._intake = Intake(settings.name, settings.source, self._on_event, recorder)
-        self._lane = inference.lane(settings.name, self._deliver, lossless=self._intake.lossless)
+        # Half a window, so that a label is not older than a window when it is told.
+        fresh_s = math.inf if self._intake.lossless else pipeline.window / 2
+        self._lane = inference.lane(
+            settings.name, self._deliver, lossless=self._intake.lossless, fresh_s=fresh_s
+        )
+        self._clocks = ClockWatch()
         self._vigil = Vigil(settings.source.stall_s, settings.min_quality)
         self._wearer = Wearer(settings.subject, Person(settings.age, settings.gender))
         self._session: Session | None = None
@@ -94,6 +101,7 @@ class Stream:
 
     def watch(self) -> None:
         """To be called now and then: silence is an event that nobody reports."""
+        self._mind_clock()
         if self._scribe is not None:
             self._scribe.watch()
         self._tell_status()
@@ -146,6 +154,7 @@ class Stream:
             windows_calibrating=self._calibrating,
             windows_waiting=len(self._lane),
             windows_dropped=self._lane.dropped,
+            windows_stale=self._lane.stale,
             labels=self._labels,
             abstained=self._abstained,
             rate_nominal=stats.rate_nominal,
@@ -160,6 +169,7 @@ class Stream:
 
     async def _take(self, chunk: Chunk) -> None:
         self._vigil.samples(time.monotonic())
+        self._vigil.rate(self._intake.stats.rate_fault)
         if (chunk.channels, chunk.rate) != self._shape:
             self._begin_session(chunk)
         if self._session is not None:
@@ -183,6 +193,7 @@ class Stream:
         await self._lane.put(Request(item, self._wearer))
 
     def _deliver(self, reading: Reading, wearer: Wearer) -> None:
+        self._mind_clock()
         reading = wearer.smoother.feed(reading)
         self._abstained += reading.abstained
         self._labels += not reading.abstained
@@ -195,6 +206,11 @@ class Stream:
             self._telling.episodes(wearer, told)
             if self._scribe is not None:
                 self._scribe.reading(reading, told)
+
+    def _mind_clock(self) -> None:
+        """An episode's length is that of its UTC times: none may lie across a step of the clock."""
+        if self._clocks.step():
+            self._close_episode()
 
     def _close_episode(self) -> None:
         """Whatever runs ends now, though no reading says so."""
