@@ -24,7 +24,8 @@ class Mqtt(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the broker is. keepalive, reading_expiry_s: seconds.
 
     The four files: paths, or `credential:NAME`. check_server_name: the broker's certificate has to be
-    made out to `host`. plain_over_network: says that an unencrypted connection to another machine is meant.
+    made out to `host`. broker_log: mosquitto's log, where it is on this machine.
+    plain_over_network: says that an unencrypted connection to another machine is meant.
     """
 
     host: Annotated[str, Meta(pattern=HOST)] = "127.0.0.1"
@@ -38,6 +39,7 @@ class Mqtt(Struct, frozen=True, forbid_unknown_fields=True):
     cert_file: str | None = None
     key_file: str | None = None
     check_server_name: bool = True
+    broker_log: str | None = None
     plain_over_network: bool = False
     keepalive: Annotated[int, Meta(ge=5, le=600)] = 30
     reading_expiry_s: Annotated[int, Meta(ge=1, le=86400)] = 60
@@ -60,6 +62,7 @@ def resolved(mqtt: Mqtt, folder: Path) -> Mqtt:
         ca_file=place(mqtt.ca_file, folder),
         cert_file=place(mqtt.cert_file, folder),
         key_file=place(mqtt.key_file, folder),
+        broker_log=place(mqtt.broker_log, folder),
     )
 
 

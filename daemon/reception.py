@@ -9,11 +9,13 @@ import structlog
 
 from daemon.archive import Archive
 from daemon.authority import Authority
+from daemon.broker_log import BrokerLog
 from daemon.config import Config
 from daemon.door import Door
 from daemon.identities import Identities
 from daemon.nonces import Nonces
 from daemon.signer_settings import must_sign
+from daemon.topics import Topics
 from daemon.trail import Trail
 
 log = structlog.get_logger("reception")
@@ -32,4 +34,13 @@ class Reception:
                 log.warning("no command will be obeyed: the broker is elsewhere and there is no [[signer]]")
         authority = Authority(config.signer, config.commands, nonces)
         self.door = Door(authority, self.trail.refused, self.trail.enter)
+        self._log: BrokerLog | None = None
+        if config.mqtt.broker_log is not None:
+            base = Topics(config.mqtt.site, config.mqtt.node).base
+            self._log = BrokerLog(Path(config.mqtt.broker_log), base, self.trail.refused)
         self.identities = Identities(directory) if config.drafts.identity == "node" else None
+
+    async def follow(self) -> None:
+        """What the broker itself refused, as far as its log is here. Until cancelled, or at once."""
+        if self._log is not None:
+            await self._log.follow()

@@ -105,6 +105,7 @@ class Service:
                     tasks.create_task(_every(WATCH_S, self._watch), name="watch"),
                     tasks.create_task(_every(PURGE_S, lambda: self._purge(outbox)), name="purge"),
                     tasks.create_task(_watchdog(streams, inference), name="watchdog"),
+                    tasks.create_task(reception.follow(), name="broker-log"),
                 ]
                 log.info("ready", streams=list(streams), bundle=self._bundle.id, session=outbox.session)
                 notify("READY=1")

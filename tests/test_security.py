@@ -101,7 +101,15 @@ def test_each_role_may_do_its_own_and_nothing_else(hospital: Hospital, node: Dae
         assert "Denied PUBLISH from eegcopilot-home-bedside-1 " not in log
 
     asyncio.run(body())
+    denied: list[tuple[str, str]] = []
+    end = time.monotonic() + 30
+    while len(denied) < 8 and time.monotonic() < end:
+        time.sleep(0.2)
+        entries = [entry for entry in hospital.trail() if entry["action"] == "publish denied"]
+        denied = [(entry["detail"]["user"], entry["detail"]["topic"]) for entry in entries]
+    assert ("monitor-1", f"{BASE}/bed-1/emotion") in denied and len(denied) == 8, denied
     assert node.stop() == 0
+    assert verify(hospital.folder / "state" / FILE).bad is None
 
 
 def test_commands_of_strangers_are_refused_and_entered(hospital: Hospital, node: DaemonProcess) -> None:  # noqa: F811

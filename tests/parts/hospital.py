@@ -66,6 +66,7 @@ class Hospital:
         file.write_text(
             f'[mqtt]\nport = {self.broker.port}\nsite = "home"\nnode = "bedside-1"\n'
             f'ca_file = "{self.ca.file}"\ncert_file = "{pair.certificate}"\nkey_file = "{pair.key}"\n'
+            'broker_log = "mosquitto.log"\n'
             '[state]\ndirectory = "state"\n[log]\nformat = "json"\n'
             f'[[signer]]\nid = "dr-1"\nrole = "neurologist"\npublic_key = "{public_text(self.doctor)}"\n'
             'may = ["calibrate", "patient", "sign", "ask"]\n'
