@@ -70,4 +70,5 @@ class DaemonProcess:
                 if b"READY=1" in waiting.recv(4096).split(b"\n"):
                     return
         last = self.log.read_text().strip().splitlines() or ["nothing"]
-        raise ChildError(f"the daemon did not get ready; it said: {last[-1]}")
+        code = self.process.poll()
+        raise ChildError(f"the daemon did not get ready; it said: {last[-1]}", 1 if code is None else code)

@@ -30,7 +30,11 @@ level = -3
 
 
 class ChildError(RuntimeError):
-    """A program that failed: its last words."""
+    """A program that failed: its last words. code: its exit code, where it has ended."""
+
+    def __init__(self, words: str, code: int = 1) -> None:
+        super().__init__(words)
+        self.code = code
 
 
 def lsl_settings(folder: Path) -> Path:
