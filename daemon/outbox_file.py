@@ -95,7 +95,7 @@ def _salvage(aside: Path, db: sqlite3.Connection) -> int:
             db.execute("insert into start values(?,?)", (session, time.time()))
     columns = "id,created,topic,payload,qos,retain,keep,expiry_s,correlation,state"
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(aside)) as old:
-        query = f"select {columns} from message not indexed where state in (0,2)"  # nosec B608: our own words
+        query = f"select {columns} from message not indexed where state in (0,2)"  # nosec # B608: our own words
         for row in old.execute(query):
             if not _is_whole(row[3]):
                 continue

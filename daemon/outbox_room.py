@@ -80,7 +80,7 @@ def count(db: sqlite3.Connection, what: str, by_topic: Counter[str]) -> None:
 
 def _delete(db: sqlite3.Connection, what: str, where: str, values: tuple[object, ...]) -> Gone:
     gone = Gone()
-    query = f"delete from message where {where} returning topic, state, length(payload)"  # nosec B608: our own words
+    query = f"delete from message where {where} returning topic, state, length(payload)"  # nosec # B608: our own words
     for topic, state, size in db.execute(query, values).fetchall():
         gone.rows += 1
         gone.unsent += state in (WAITING, REFUSED)

@@ -79,7 +79,7 @@ class Store:
             room.count(self._db, "dropped", lost)
             gone = self._make_room(len(rows), size)
             self._db.executemany(
-                f"insert into message({_COLUMNS}) values(?,?,?,?,?,?,?,?,?,?,?)",  # nosec B608: our own words
+                f"insert into message({_COLUMNS}) values(?,?,?,?,?,?,?,?,?,?,?)",  # nosec # B608: our own words
                 map(_values, rows),
             )
         self.unsent += len(rows) - settled - gone.unsent
@@ -107,7 +107,7 @@ class Store:
 
     def followed(self, row: Row) -> bool:
         """Whether a later message of the same topic was sent, or is on its way."""
-        query = f"select 1 from message where topic=? and id>? and state<>{REFUSED} limit 1"  # nosec B608: a number
+        query = f"select 1 from message where topic=? and id>? and state<>{REFUSED} limit 1"  # nosec # B608: a number
         return bool(self._db.execute(query, (row.topic, row.id)).fetchone())
 
     def replay(self, start: float, end: float, wanted: Callable[[str], bool]) -> int:
@@ -201,7 +201,7 @@ class Store:
         self.bytes -= gone.bytes
 
     def _rows(self, where: str, values: tuple[object, ...]) -> list[Row]:
-        query = f"select {_COLUMNS} from message where {where}"  # nosec B608: our own words
+        query = f"select {_COLUMNS} from message where {where}"  # nosec # B608: our own words
         found = self._db.execute(query, values).fetchall()
         return [
             Row(i, at, t, p, q, bool(r), Keep(k), e, c, n, s == AGAIN)

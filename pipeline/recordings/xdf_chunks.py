@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from xml.etree import ElementTree  # nosec B405: writes, parses nothing
+from xml.etree import ElementTree  # nosec # B405: writes, parses nothing
 
 import numpy as np
 
