@@ -226,6 +226,28 @@ def test_damaged_brainvision_is_refused(tmp_path):
             open_recording(path)
 
 
+def test_damage_that_only_shows_while_reading_is_refused_too(tmp_path):
+    for change, match in (
+        (("NumberOfChannels=4", "NumberOfChannels=0"), "damaged"),
+        (("SamplingInterval=4000", "SamplingInterval=1e-300"), "damaged"),
+        (("SamplingInterval=4000", "SamplingInterval=-4000"), "sampling rate of -250 Hz"),
+        (("Fp1,,0.5,µV", "Fp1,,0.5,\x1b[2J\x07furlong"), r"unit .*furlong"),
+    ):
+        path, _ = write_brainvision(tmp_path, header=VHDR.replace(*change))
+        with pytest.raises(RecordingError, match=match) as refusal:
+            open_recording(path)
+        assert str(refusal.value).isprintable()
+    path, _ = write_brainvision(tmp_path)
+    (tmp_path / "a.vmrk").write_text("BrainVision Data Exchange Marker File, Version 1.0\n")
+    with pytest.raises(RecordingError, match="damaged"):
+        open_recording(path)
+    write_csv(tmp_path / "a.csv", np.ones(100, bool))
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace("1.000000", "1e400", 1))
+    with pytest.raises(RecordingError, match="damaged"):
+        open_recording(tmp_path / "a.csv", LAYOUT)
+
+
 LAYOUT = BoardLayout("cyton", rows=5, eeg=(1, 2), names=("Fp1", "Fp2"), rate=250, time=4, counter=0)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daemon.archive import FILE as RECORDS
 from daemon.messages import iso
 from tests.soak import report
 from tests.soak.campaign import Campaign
+from tests.soak.counts import contradictions
 from tests.soak.laboratory import CYTON, TOPICS, Laboratory
 from tests.soak.messages import Rows, account, lost_drafts
-from tests.soak.samples import Samples, account_cyton, account_lsl, recorded
+from tests.soak.samples import Run, Samples, account_cyton, account_lsl, recorded
 
 _DRAIN_S = 90.0
 _ARRIVE_S = 2.0
@@ -66,11 +68,11 @@ def _replayed(lab: Laboratory, rows: Rows) -> None:
     _drained(lab, rows)
 
 
-def _samples(lab: Laboratory) -> Samples:
+def _samples(lab: Laboratory, runs: Mapping[str, Sequence[Run]]) -> Samples:
     found = Samples()
     for name, headset in lab.headsets.items():
-        account_lsl(found, headset, list(recorded(lab.state, name)))
-    account_cyton(found, lab.cyton.board, list(recorded(lab.state, CYTON)))
+        account_lsl(found, headset, runs[name])
+    account_cyton(found, lab.cyton.board, runs[CYTON])
     return found
 
 
@@ -80,11 +82,13 @@ def _summary(lab: Laboratory, campaign: Campaign, rows: Rows) -> dict[str, Any]:
     connections = log.count(" as eegcopilot-soak-node ")
     messages = account(rows, heard, TOPICS, connections)
     drafts, lost = lost_drafts(lab.state / RECORDS, heard, rows)
-    samples = _samples(lab)
+    runs = {name: list(recorded(lab.state, name)) for name in (*lab.headsets, CYTON)}
+    samples = _samples(lab, runs)
     stale = [h for h in heard if h.kind == "emotion" and h.told["latency_ms"]["total"] > _WINDOW_MS]
     slope, over_s = report.slope(lab.node.vitals)
     files = [files for _, _, files in report.descriptors(lab.node.vitals)]
     problems = [*lab.problems, *messages.findings, *samples.findings, *(f"draft lost: {one}" for one in lost)]
+    problems += contradictions(heard, runs)
     problems += [f"not to be read: {line}" for line in lab.ears.foreign]
     return {
         "faults": len(campaign.done),
@@ -93,19 +97,7 @@ def _summary(lab: Laboratory, campaign: Campaign, rows: Rows) -> dict[str, Any]:
         "lost_drafts": len(lost),
         "duplicates": messages.duplicates,
         "stale_labels": len({h.told["id"] for h in stale}),
-        "messages": {
-            name: getattr(messages, name)
-            for name in (
-                "made",
-                "delivered",
-                "expired",
-                "dropped",
-                "refused",
-                "waiting",
-                "unconfirmed",
-                "lapsed",
-            )
-        },
+        "messages": messages.counts(),
         "samples": samples.counts(),
         "drafts": drafts,
         "recovery_s": report.recoveries(campaign.done),

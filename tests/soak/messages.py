@@ -45,6 +45,11 @@ class Ledger:
     duplicates: int = 0
     findings: list[str] = field(default_factory=list)
 
+    def counts(self) -> dict[str, int]:
+        """What became of the numbers; all but `made` and what is unaccounted for add up to it."""
+        names = ("made", "delivered", "waiting", "refused", "unconfirmed", "lapsed", "expired", "dropped")
+        return {name: getattr(self, name) for name in names}
+
 
 class Rows:
     """What the outbox's file says. Read again and again, as rows leave it when their days are over."""
