@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -19,26 +20,19 @@ from daemon.mqtt_settings import Mqtt
 
 # What we are willing to be sent: commands are small, and whoever sends more means no good.
 MAX_PACKET_BYTES = 16384
-MAX_COMMANDS_QUEUED = 1024
 
 
 class _SocketLog(logging.Logger):
-    """The one place where paho tells why a socket failed, a broker's TLS alert included.
-
-    failure: the newest. overflowed: messages that aiomqtt threw away since its queue was full.
-    """
+    """The one place where paho tells why a socket failed, a TLS alert included. failure: the newest."""
 
     def __init__(self) -> None:
         super().__init__("mqtt", logging.WARNING)
         self.parent = logging.getLogger()
         self.failure = ""
-        self.overflowed = 0
 
     def handle(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR and "on socket" in str(record.msg):
             self.failure = record.getMessage()
-        elif str(record.msg).startswith("Message queue is full"):
-            self.overflowed += 1  # counted, not logged: whoever floods us must not flood the log too
         else:
             super().handle(record)
 
@@ -47,7 +41,17 @@ class ConfirmedClient(aiomqtt.Client):
     """aiomqtt's client throws the reason code of a PUBACK away, so that a publish which an ACL denied
     looks like a success. This one hands it out."""
 
-    def __init__(self, mqtt: Mqtt, password: str | None, tls: ssl.SSLContext | None, will: aiomqtt.Will):
+    def __init__(
+        self,
+        mqtt: Mqtt,
+        password: str | None,
+        tls: ssl.SSLContext | None,
+        will: aiomqtt.Will,
+        hear: Callable[[aiomqtt.Message], None] | None = None,
+    ):
+        """hear: called with each message as it arrives; None leaves them to `messages`. aiomqtt's queue takes
+        one message a turn of the event loop and gives one out in several: whoever sends quickly enough
+        would have it throw others' commands away."""
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         connect.MaximumPacketSize = MAX_PACKET_BYTES
         self._socket_log = _SocketLog()
@@ -63,7 +67,6 @@ class ConfirmedClient(aiomqtt.Client):
             clean_start=True,
             will=will,
             keepalive=mqtt.keepalive,
-            max_queued_incoming_messages=MAX_COMMANDS_QUEUED,
             properties=connect,
             tls_context=tls,
             # Otherwise paho checks the name itself, whatever the context says.
@@ -75,6 +78,8 @@ class ConfirmedClient(aiomqtt.Client):
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self._unconfirmed: dict[int, asyncio.Future[int]] = {}
+        self._hear = hear
+        self._broken: asyncio.Future[None] = self._loop.create_future()
         self._packet_limit: int | None = None
 
     @property
@@ -87,10 +92,14 @@ class ConfirmedClient(aiomqtt.Client):
         """Why the connection failed below MQTT, as the socket said it; empty where it did not."""
         return self._socket_log.failure
 
-    @property
-    def overflowed(self) -> int:
-        """Messages from the broker that were thrown away unread."""
-        return self._socket_log.overflowed
+    async def ended(self) -> None:
+        """Waits for the connection's end. Raises aiomqtt.MqttError, with its code where the broker gave one,
+        and whatever `hear` raised."""
+        await asyncio.wait({self._disconnected, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+        for end in (self._broken, self._disconnected):
+            if end.done():
+                end.result()
+        raise aiomqtt.MqttError("disconnected")
 
     def send(
         self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None = None
@@ -144,6 +153,17 @@ class ConfirmedClient(aiomqtt.Client):
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError(self.socket_failure or str(reason_code)))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        if self._hear is None:
+            super()._on_message(client, userdata, message)
+            return
+        try:
+            self._hear(aiomqtt.Message._from_paho_message(message))
+        except Exception as why:
+            # paho would log it and go on; `ended` is where it belongs.
+            if not self._broken.done():
+                self._broken.set_exception(why)
 
     def _on_publish(
         self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties

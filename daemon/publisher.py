@@ -127,7 +127,7 @@ class Publisher:
         hello, goodbye = self._seqs
         # The will and the clean goodbye share a number: only one of them is ever said.
         will = aiomqtt.Will(topics.status, self._post.node_status("offline", goodbye), 1, True)
-        async with ConfirmedClient(self._mqtt, self._password, self._tls, will) as client:
+        async with ConfirmedClient(self._mqtt, self._password, self._tls, will, self._command) as client:
             self._seqs = None
             self.connects += 1
             told = self._outbox.alarms.lines
@@ -140,7 +140,7 @@ class Publisher:
                 )
             log.info("broker connected", broker=f"{self._mqtt.host}:{self._mqtt.port}", times=self.connects)
             self.online.set()
-            listen = asyncio.create_task(self._listen(client), name="mqtt-listen")
+            listen = asyncio.create_task(client.ended(), name="mqtt-listen")
             drain = asyncio.create_task(self.sender.drain(client, stop), name="mqtt-drain")
             alarms = asyncio.create_task(self._tell_alarms(client, told), name="mqtt-alarms")
             tasks = {listen, drain, alarms}
@@ -157,12 +157,21 @@ class Publisher:
 
     async def _say(self, client: ConfirmedClient, topic: str, payload: bytes) -> None:
         """Publishes a retained state of this connection and waits for the answer."""
+        answer = client.send(topic, payload, 1, True)
+        ended = asyncio.create_task(client.ended())
+        either: set[asyncio.Future[int] | asyncio.Task[None]] = {answer, ended}
         try:
-            # Not wait_for: until Python 3.12 it forgets a cancellation that comes with the answer.
-            async with asyncio.timeout(CONFIRM_S):
-                reason = await client.send(topic, payload, 1, True)
-        except TimeoutError:
-            raise aiomqtt.MqttError("the broker does not answer") from None
+            # Some brokers hang up on what they deny, as mosquitto 2.0.11 does with max_queued_messages 0:
+            # then there will be no answer.
+            await asyncio.wait(either, timeout=CONFIRM_S, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and ended.done():
+                ended.result()
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+        if not answer.done():
+            raise aiomqtt.MqttError("the broker does not answer")
+        reason = answer.result()
         if reason >= 128:
             log.error("the broker denies a publish: check its access rules", topic=topic, reason=reason)
 
@@ -186,7 +195,3 @@ class Publisher:
                 changed.clear()
         finally:
             alarms.on_change = lambda: None
-
-    async def _listen(self, client: ConfirmedClient) -> None:
-        async for message in client.messages:
-            self._command(message)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -171,6 +172,46 @@ def test_commands_of_strangers_are_refused_and_entered(hospital: Hospital, node:
         asyncio.run(replayed())
     finally:
         again.end()
+
+
+def test_a_flood_starves_no_sitting(hospital: Hospital, node: DaemonProcess) -> None:  # noqa: F811
+    """Thousands of commands that are none, through a user whom the broker lets send some."""
+    forged = json.loads(seal(CALIBRATE, "", "dr-1", hospital.doctor, time.time()))
+    forged["nonce"] = "0" * 32
+    payload = json.dumps(forged).encode()  # costs the node a check of the signature
+    number = 3000
+
+    async def body() -> None:
+        async with hospital.person("dr-1", f"{BASE}/+", f"{BASE}/+/+") as doctor:
+            await doctor.until(lambda: doctor.under("bed-1/emotion"), 60)
+            for _ in range(number // 100):
+                for _ in range(100):
+                    doctor.client.send(CALIBRATE, payload, 0, False)
+                await asyncio.sleep(0.05)
+            good = seal(CALIBRATE, "", "dr-1", hospital.doctor, time.time())
+            assert (await answer(doctor, CALIBRATE, good))["ok"]
+            labels = len(doctor.under("bed-1/emotion"))
+            await doctor.until(lambda: len(doctor.under("bed-1/emotion")) > labels + 1, 60)
+            node.signal(signal.SIGTERM)
+            await doctor.until(
+                lambda: [m for m in doctor.under("/status") if m.get("state") == "stopped"], 60
+            )
+            health = doctor.under("bedside-1/health")[-1]
+            assert health["mqtt"]["commands_refused"] >= number * 0.9, health["mqtt"]
+            assert health["mqtt"]["commands_unanswered"] > number / 2
+            bed = health["streams"]["bed-1"]
+            assert bed["windows_dropped"] == bed["samples_dropped"] == bed["chunks_dropped"] == 0, bed
+            responses = [m for m in doctor.under("cmd/response") if not m["ok"]]
+            assert len(responses) < number / 10
+
+    hears(node)
+    asyncio.run(body())
+    assert node.process.wait(30) == 0
+    entered = [entry for entry in hospital.trail() if entry["action"] == "command refused"]
+    assert 0 < len(entered) < 100
+    # Nothing is passed over in silence.
+    left_out = sum(entry["detail"].get("left_out_before", 0) for entry in hospital.trail())
+    assert len(entered) + left_out >= number * 0.9
 
 
 def run(config: Path) -> subprocess.CompletedProcess[str]:
