@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import sys
 import tempfile
@@ -40,8 +41,11 @@ def main() -> int:
                 summary = {"minutes": minutes, "seed": options.seed} | close_accounts(lab, campaign)
                 vitals = list(lab.node.vitals)
         finally:
-            if options.keep_log is not None and (folder / "daemon.log").exists():
-                options.keep_log.write_bytes((folder / "daemon.log").read_bytes())
+            if options.logs is not None:
+                options.logs.mkdir(parents=True, exist_ok=True)
+                for log in (folder / "daemon.log", folder / "broker" / "mosquitto.log"):
+                    if log.exists():
+                        shutil.copy(log, options.logs)
     report.write(options.out, summary, campaign.done, vitals)
     print(options.out.with_suffix(".md").read_text())
     print(json.dumps(summary))
@@ -62,7 +66,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="of the order (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/soak.json"), help="default: %(default)s")
-    parser.add_argument("--keep-log", type=Path, metavar="FILE", help="copy the daemon's log there")
+    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep daemon's and broker's there")
     return parser.parse_args()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+
+_PIECE = bytes(1 << 16)
 
 
 class Disk:
@@ -23,9 +25,10 @@ class Disk:
     def fill(self, pid: int | None) -> None:
         """pid: the daemon's."""
         if self._mounted:
-            free = os.statvfs(self.folder)
-            with self._ballast.open("wb") as out:
-                os.posix_fallocate(out.fileno(), 0, free.f_bavail * free.f_frsize)
+            # Somebody else writes there too: what is free is known only when nothing more fits.
+            with self._ballast.open("wb", buffering=0) as out, suppress(OSError):
+                while True:
+                    out.write(_PIECE)
         elif pid is not None:
             self._limited = pid
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
