@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -15,6 +15,7 @@ import structlog
 from daemon.archive import Archive
 from daemon.draft_settings import Drafts
 from daemon.errors import CommandError, OutboxError
+from daemon.job import Job
 from daemon.messages import unix
 from daemon.record_commands import Ask, Sign
 from daemon.record_post import RecordPost
@@ -41,22 +42,6 @@ FULL_S = 5.0
 _DRAFT, _NOTE = "draft", "note"
 
 
-@dataclass(eq=False)
-class _Job:
-    """work: in the thread. after: in the event loop, with its result; gives the command's answer.
-
-    last: in the thread again, where the result has been told. result, told: once they are there.
-    """
-
-    work: Callable[[], Any]
-    after: Callable[[Any], str]
-    last: Callable[[Any], None] | None
-    done: asyncio.Future[str]
-    what: str
-    result: Any = None
-    told: str | None = None
-
-
 class Drafting:
     """Owns the thread and, through it, the archive. equip: makes guide and writer, in the thread."""
 
@@ -76,7 +61,7 @@ class Drafting:
         self._equip = equip
         self._guide: Guide
         self._drafter: Drafter
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._full = False
@@ -141,7 +126,7 @@ class Drafting:
                 else:
                     await self._wake.wait()
 
-    async def _do(self, thread: ThreadPoolExecutor, job: _Job) -> None:
+    async def _do(self, thread: ThreadPoolExecutor, job: Job) -> None:
         loop = asyncio.get_running_loop()
         try:
             if job.told is None:
@@ -151,20 +136,20 @@ class Drafting:
                 await loop.run_in_executor(thread, job.last, job.result)
         except CommandError as why:
             self.refused += 1
-            _settle(job.done, why)
+            job.refuse(why)
         except OutboxError as why:
             await self._try_again(job, why)
         except Exception as why:
             # One record that cannot be made must not end the labels of everybody.
             self.failed += 1
             log.exception("not done", job=job.what)
-            _settle(job.done, CommandError(f"failed: {type(why).__name__}, see the log"))
+            job.refuse(CommandError(f"failed: {type(why).__name__}, see the log"))
         else:
             self._full = False
             if not job.done.done():
                 job.done.set_result(job.told)
 
-    async def _try_again(self, job: _Job, why: OutboxError) -> None:
+    async def _try_again(self, job: Job, why: OutboxError) -> None:
         """The disk takes no records: what is due by itself waits for room, whoever asked hears of it."""
         if job.what in (_DRAFT, _NOTE) and not self._closed:
             if not self._full:
@@ -176,7 +161,7 @@ class Drafting:
             return
         self.failed += 1
         log.error("not done", job=job.what, reason=str(why))
-        _settle(job.done, CommandError(str(why)))
+        job.refuse(CommandError(str(why)))
 
     def _begin(self) -> list[tuple[Draft, bytes]]:
         self._guide, writer = self._equip()
@@ -215,6 +200,8 @@ class Drafting:
         return f"{draft.status}: draft {draft.id} version {draft.version}, sha256 {digest(draft)}"
 
     def _posted(self, made: tuple[Draft, bytes]) -> None:
+        # Until the outbox has it for sure, the archive is what it is told from after a crash.
+        self._post.harden()
         self._archive.posted(made[0])
 
     def _sign(self, stream: str, command: Sign) -> tuple[Draft, bytes]:
@@ -253,13 +240,7 @@ class Drafting:
         if len(self._jobs) >= room or self._closed:
             self.refused += 1
             raise CommandError(f"{len(self._jobs)} drafts and commands are waiting already: try again later")
-        job = _Job(work, after, last, asyncio.get_running_loop().create_future(), what)
+        job = Job(work, after, last, asyncio.get_running_loop().create_future(), what)
         self._jobs.append(job)
         self._wake.set()
         return job.done
-
-
-def _settle(done: asyncio.Future[str], why: Exception) -> None:
-    if not done.done():
-        done.set_exception(why)
-        done.exception()  # whoever waits gets it; nobody has to

@@ -8,7 +8,6 @@ damaged file is set aside.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import sqlite3
 import time
 from collections import Counter
@@ -21,10 +20,11 @@ import structlog
 from daemon.alarms import Alarms
 from daemon.clocks import ClockWatch
 from daemon.errors import OutboxError
-from daemon.outbox_file import is_damage
+from daemon.outbox_file import is_damage, sync_log
 from daemon.outbox_store import Store, Verdict
 from daemon.rows import Keep, Row
 from daemon.spill import Spill
+from daemon.state_lock import lock
 
 __all__ = ["Keep", "Outbox", "Row"]
 
@@ -63,25 +63,14 @@ class Outbox:
         self._numbers: dict[str, int] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._lost: Counter[str] = Counter()
+        self._lock = lock(directory)
+        self._file = file = directory / "outbox.sqlite"
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = (directory / "outbox.lock").open("w")
-        except OSError as why:
-            raise OutboxError(f"state directory {directory}: {why.strerror}: set [state] directory") from None
-        file = directory / "outbox.sqlite"
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._store = Store(file, max_waiting, max_bytes)
             self._last = self._store.numbers()
             self._next_id = self._store.last_id() + 1
             # Where the disk is full the count goes on, though this start will not be in it.
             self.session = self._try(self._store.start) or self._store.last_session() + 1
-        except BlockingIOError:
-            self._lock.close()
-            raise OutboxError(
-                f"state directory {directory} is in use by another eeg-copilot: stop it, or set another "
-                "[state] directory"
-            ) from None
         except (sqlite3.Error, OSError) as why:
             self._lock.close()
             raise OutboxError(f"outbox {file}: {why}: make room or set [state] directory") from None
@@ -124,9 +113,14 @@ class Outbox:
         row = Row(self._next_id, time.time(), topic, payload, qos, retain, keep, expiry_s, correlation)
         self._next_id += 1
         self._recover()
-        if self._ill or not self._write([row], durable=keep is Keep.ALWAYS):
+        if self._ill or not self._write([row]):
             self._spill.put(row)
         self.changed.set()
+
+    def harden(self) -> None:
+        """Returns when no power cut can take away what was put before. From any thread; may take a while,
+        which is why it is no part of `put`. Raises OutboxError."""
+        sync_log(self._file)
 
     def waiting(self, after: int, most: int) -> list[Row]:
         """Up to `most` messages with an id above `after`, oldest first."""
@@ -185,11 +179,7 @@ class Outbox:
     def counts(self) -> dict[str, int]:
         """waiting, refused, in_memory: rows now. kib: of the file. Since the file began: dropped, expired,
         forgotten (sent, and gone before their days were over); and by kind, as dropped_emotion."""
-        gone: Counter[str] = Counter(dropped=0, expired=0, forgotten=0)
-        in_memory = [(topic, "dropped", number) for topic, number in self._lost.items()]
-        for topic, what, number in [*(self._try(self._store.tallies) or []), *in_memory]:
-            gone[what] += number
-            gone[f"{what}_{topic.rpartition('/')[2]}"] += number
+        gone = self._try(lambda: self._store.gone(self._lost)) or {}
         refused = self._try(self._store.number_refused) or 0
         return {
             "waiting": self._store.unsent - refused + len(self._spill),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+from daemon.errors import OutboxError
 
 WAITING, SENT, REFUSED, AGAIN = 0, 1, 2, 3
 """States of a message. AGAIN: sent once, and asked for anew."""
@@ -61,6 +64,22 @@ def begin_anew(file: Path, why: str) -> tuple[sqlite3.Connection, str]:
     db = _open(file)
     saved = _salvage(aside, db)
     return db, f"outbox was damaged ({why}): set aside as {aside.name}; {saved} waiting messages were saved"
+
+
+def sync_log(file: Path) -> None:
+    """Returns when no power cut can take away what was committed before. From any thread.
+
+    Raises OutboxError.
+    """
+    try:
+        # SQLite holds no lock on this file, so that opening it here loses none.
+        log = os.open(file.with_name(file.name + "-wal"), os.O_RDWR)
+        try:
+            os.fdatasync(log)
+        finally:
+            os.close(log)
+    except OSError as why:
+        raise OutboxError(f"outbox: {why.strerror}: make room in the state directory") from None
 
 
 def _open(file: Path) -> sqlite3.Connection:

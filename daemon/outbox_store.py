@@ -128,9 +128,17 @@ class Store:
         self._left(gone)
         return gone.rows
 
-    def tallies(self) -> list[tuple[str, str, int]]:
-        """(topic, what became of them, how many), of messages that are not there any more."""
-        return self._db.execute("select topic, what, number from tally").fetchall()
+    def gone(self, lost: Counter[str]) -> dict[str, int]:
+        """What became of messages that are not there any more, in all and by kind: `dropped_emotion`.
+
+        lost: dropped elsewhere, by topic.
+        """
+        found: Counter[str] = Counter(dropped=0, expired=0, forgotten=0)
+        tally = self._db.execute("select topic, what, number from tally").fetchall()
+        for topic, what, number in [*tally, *((topic, "dropped", n) for topic, n in lost.items())]:
+            found[what] += number
+            found[f"{what}_{topic.rpartition('/')[2]}"] += number
+        return dict(found)
 
     def number_refused(self) -> int:
         found = self._db.execute("select count(*) from message where state=?", (REFUSED,)).fetchone()

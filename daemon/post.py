@@ -80,6 +80,10 @@ class Post:
             correlation=correlation,
         )
 
+    def harden(self) -> None:
+        """See `Outbox.harden`."""
+        self._outbox.harden()
+
     def again(self, start: float, end: float, wanted: Callable[[str], bool]) -> int:
         """Sends anew what was made from `start` to `end`, UTC seconds; returns how many messages.
 

@@ -72,6 +72,10 @@ class RecordPost:
                 ),
             )
 
+    def harden(self) -> None:
+        """Returns when no power cut can take away the records told so far. From any thread."""
+        self._post.harden()
+
     def answer(self, stream: str, reply: Reply, correlation: bytes | None) -> None:
         """Piece by piece, then once more whole, with what it rests on."""
         text = "\n".join(statement.text + cited(statement) for statement in reply.statements)

@@ -10,7 +10,7 @@ class Keep(enum.IntEnum):
     """How long a message that waits is worth keeping."""
 
     ALWAYS = 0
-    """Never dropped, and on the disk before it is sent: drafts and signatures."""
+    """Never dropped: drafts and signatures. Whoever puts one calls `Outbox.harden` before forgetting it."""
     WHILE_ROOM = 1
     """Dropped, the oldest first, where the outbox is full: readings."""
     WHILE_FRESH = 2

@@ -240,15 +240,23 @@ def test_the_clock_set_by_an_hour_ages_nothing(tmp_path: Path, monkeypatch: pyte
             outbox.waiting(0, 10)
 
 
-def test_drafts_are_on_the_disk_before_they_are_sent(tmp_path: Path) -> None:
-    """strace would show it, but is not everywhere: SQLite tells in which mode it committed."""
+def test_what_is_hardened_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, int]] = []
+    real = os.fdatasync
+
+    def fdatasync(file: int) -> None:
+        real(file)
+        synced.append((str(Path(f"/proc/self/fd/{file}").readlink()), os.fstat(file).st_size))
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
     with Outbox(tmp_path) as outbox:
-        seen: list[str] = []
-        outbox._store._db.set_trace_callback(seen.append)
-        outbox.put("a/emotion", b"1", keep=Keep.WHILE_ROOM)
-        outbox.put("a/emr/draft", b"2")
-        modes = [line.split("=")[1] for line in seen if line.startswith("pragma synchronous")]
-        assert modes == ["normal", "full"]
+        outbox.put("a/emr/draft", b"x" * 100_000)
+        assert synced == []  # readings share this thread, and would wait
+        outbox.harden()
+        ((file, size),) = synced
+        assert file == str(tmp_path / "outbox.sqlite-wal") and size > 100_000
+        outbox.put("a/emr/draft", b"y")
+        assert len(payloads(outbox)) == 2
 
 
 def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
