@@ -13,6 +13,7 @@ from daemon.messages import unix
 from daemon.nonces import Nonces
 from daemon.signed_command import SCHEMA, SignedCommand
 from daemon.signer_settings import CommandRules, Signer
+from pipeline.json_input import decode_json
 
 
 class StrangerError(CommandError):
@@ -68,14 +69,15 @@ class Authority:
 
 def _read(payload: bytes) -> SignedCommand:
     try:
-        raw = msgspec.json.decode(payload or b"null")
-        if isinstance(raw, dict) and raw.get("schema") == SCHEMA:
-            return msgspec.convert(raw, SignedCommand)
+        raw = decode_json(payload or b"null")
+    except ValueError:
+        raw = None
+    if not (isinstance(raw, dict) and raw.get("schema") == SCHEMA):
+        raise StrangerError(f"this node obeys signed commands only ({SCHEMA}): see docs/commands.md")
+    try:
+        return msgspec.convert(raw, SignedCommand)
     except msgspec.ValidationError as why:
         raise StrangerError(f"bad signed command: {explain(why, raw, SignedCommand)}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        pass
-    raise StrangerError(f"this node obeys signed commands only ({SCHEMA}): see docs/commands.md")
 
 
 def _age(time: str, now: float) -> float:

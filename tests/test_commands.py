@@ -6,13 +6,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiomqtt
+import pytest
 import structlog
 from broker import Listener, Mosquitto, listening
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from publishing import Node, at, running
 
+from daemon.authority import Authority, StrangerError
 from daemon.commands import Patient
+from daemon.nonces import Nonces
+from daemon.signer_settings import CommandRules
 from daemon.topics import Topics
 
 
@@ -179,3 +183,18 @@ def test_nothing_is_published_where_a_sender_wants_it(mosquitto: Mosquitto, tmp_
             assert not retained.under("bed/emotion")
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(b"", b"{", b"\xff", b'"\x80"', b"1e400", b'{"schema": "eegcopilot.command/1", "time": 1e400}'),
+        *(b"[" * 100_000, b'{"a":' * 100_000, b'{"schema": ["eegcopilot.command/1"]}'),
+    ],
+)
+def test_what_is_no_signed_command_is_a_strangers(tmp_path: Path, payload: bytes) -> None:
+    with Nonces(tmp_path) as nonces:
+        authority = Authority([], CommandRules(), nonces)
+        with pytest.raises(StrangerError, match="signed command") as refusal:
+            authority.admit("eegcopilot/v1/lab/n1/cmd/bed/calibrate", "calibrate", payload, 0.0)
+    assert str(refusal.value).isprintable()

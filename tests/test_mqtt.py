@@ -14,6 +14,7 @@ from daemon.decoding import decode
 from daemon.errors import LoginError
 from daemon.outbox import Outbox
 from daemon.post import Post
+from daemon.sending import CONFIRM_S
 from daemon.topics import Topics
 
 
@@ -123,6 +124,23 @@ def test_denied_publish_is_seen_and_blocks_nobody(tmp_path: Path) -> None:
             await node.finish()
             assert node.outbox.counts()["refused"] == 1
             assert node.outbox.counts()["waiting"] == 0
+
+    try:
+        asyncio.run(body())
+    finally:
+        broker.stop()
+
+
+def test_broker_that_hangs_up_on_the_birth_is_tried_again_soon(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic read eegcopilot/#\n")
+    settings = f"allow_anonymous true\nacl_file {acl}\nmax_queued_messages 0"
+    broker = Mosquitto(tmp_path, settings=settings).start()
+
+    async def body() -> None:
+        async with running(at(broker), tmp_path / "state") as node, asyncio.timeout(CONFIRM_S - 5):
+            while node.publisher.connects < 3:
+                await asyncio.wait({node.task}, timeout=0.05)
 
     try:
         asyncio.run(body())
