@@ -7,7 +7,7 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
-.PHONY: help demo test check bench bundle embedder clean
+.PHONY: help demo test check audit bench soak fuzz bundle embedder clean
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,14 +18,24 @@ demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subs
 test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml ## Run the tests, with real brokers, headsets and recordings
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.dev ## Lint, format, types, import rule
+check: $(VENV)/.dev ## Lint, format, types, import rule, common security mistakes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive pipeline daemon training export
+
+audit: $(VENV)/.dev ## Look the pinned packages up in a list of known vulnerabilities
+	@BIN=$(BIN) .ci/audit
 
 bench: $(VENV)/.bench ## Measure speed on this machine, against peers [BENCH_ARGS=--quick]
 	@SHARED_DATA=$(SHARED_DATA) $(BIN)/python -m tests.bench --out build/bench.json $(BENCH_ARGS)
+
+soak: $(VENV)/.dev $(VENV)/.system ## Faults upon a daemon of all real parts, and an account of all [MINUTES=60] [SOAK_ARGS='--faults a,b']
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --out build/soak.json $(SOAK_ARGS)
+
+fuzz: $(VENV)/.dev ## Malformed inputs for all that reads outside data, some 40 minutes [INPUTS=10000]
+	@$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),10000) $(FUZZ_ARGS)
 
 bundle: $(VENV)/.dev ## Evaluate, train, export and seal the shipped bundle anew [SHARED_DATA=../shared/data]
 	$(BIN)/python -m training evaluate --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +27,13 @@ create table if not exists record(
 
 
 class Archive:
-    """One file, used by one thread at a time. A context manager."""
+    """One file. A context manager."""
 
     def __init__(self, directory: Path) -> None:
         """Raises OutboxError where the directory cannot hold it."""
         file = directory / FILE
+        # Records come from one thread, what happens at the door from another; the chain has one end.
+        self._one_at_a_time = threading.Lock()
         try:
             self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
             # Signatures are few and must outlive a power cut: every commit reaches the disk.
@@ -50,7 +55,7 @@ class Archive:
         """Stores a version and enters it into the trail, both or neither. Returns its sha256."""
         told = digest(draft)
         detail = {"draft": draft.id, "version": draft.version, "status": draft.status, "sha256": told}
-        with transaction(self._db, "records"):
+        with self._entering(actor, action, detail | more):
             self._db.execute(
                 "insert into record(id,version,status,stream,subject,episode,created,payload)"
                 " values(?,?,?,?,?,?,?,?)",
@@ -65,15 +70,12 @@ class Archive:
                     encode(draft),
                 ),
             )
-            head = self.audit.append(time.time(), actor, action, detail | more)
-        self.audit.settle(head)
         return told
 
     def note(self, actor: str, action: str, **detail: Any) -> None:
         """Enters a deed that made no record, such as a refusal."""
-        with transaction(self._db, "records"):
-            head = self.audit.append(time.time(), actor, action, detail)
-        self.audit.settle(head)
+        with self._entering(actor, action, detail):
+            pass
 
     def newest(self, draft_id: str) -> Draft | None:
         return self._one("select payload from record where id=? order by version desc limit 1", draft_id)
@@ -85,7 +87,7 @@ class Archive:
 
     def episodes(self, subject: str, most: int) -> list[EpisodeRef]:
         """Of a subject, newest first, each once."""
-        with transaction(self._db, "records"):
+        with self._transaction():
             rows = self._db.execute(
                 "select payload, max(rowid) from record where subject=? group by episode"
                 " order by 2 desc limit ?",
@@ -95,15 +97,29 @@ class Archive:
 
     def unposted(self) -> list[Draft]:
         """Versions that were stored but may not have reached the outbox, oldest first."""
-        with transaction(self._db, "records"):
+        with self._transaction():
             rows = self._db.execute("select payload from record where posted=0 order by rowid").fetchall()
         return [decode(row[0]) for row in rows]
 
     def posted(self, draft: Draft) -> None:
-        with transaction(self._db, "records"):
+        with self._transaction():
             self._db.execute("update record set posted=1 where id=? and version=?", (draft.id, draft.version))
 
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._one_at_a_time, transaction(self._db, "records"):
+            yield
+
+    @contextmanager
+    def _entering(self, actor: str, action: str, detail: dict[str, Any]) -> Iterator[None]:
+        """A transaction that ends with an entry; the chain goes on from it once it is on the disk."""
+        with self._one_at_a_time:
+            with transaction(self._db, "records"):
+                yield
+                head = self.audit.append(time.time(), actor, action, detail)
+            self.audit.settle(head)
+
     def _one(self, query: str, value: str) -> Draft | None:
-        with transaction(self._db, "records"):
+        with self._transaction():
             row = self._db.execute(query, (value,)).fetchone()
         return decode(row[0]) if row else None

@@ -6,10 +6,10 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from daemon.arguments import between, positive, utc
 from daemon.errors import ConfigError, LoginError, OutboxError
 from pipeline.errors import BundleError, PipelineError
 
@@ -89,20 +89,28 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("config", metavar="CONFIG", help="TOML file")
 
     demo = _verb(verbs, "demo", "demo", "see it work on a simulated headset; nothing else is needed")
-    demo.add_argument("--seconds", type=_positive, help="end by itself; the last line is a JSON summary")
+    demo.add_argument("--seconds", type=positive, help="end by itself; the last line is a JSON summary")
     demo.add_argument("--recording", metavar="FILE", help="play this recording instead of simulating")
     demo.add_argument("--bundle", metavar="FOLDER", help="the model (default: the shipped one)")
 
     devices = _verb(verbs, "devices", "devices", "list what there is to listen to")
-    devices.add_argument("--wait", type=_positive, default=2.0, help="seconds (default: %(default)s)")
+    devices.add_argument("--wait", type=positive, default=2.0, help="seconds (default: %(default)s)")
 
     replay = _verb(verbs, "replay", "replay", "play recordings as a live LSL stream")
     replay.add_argument("files", metavar="FILE", nargs="+")
     replay.add_argument("--name", default="replay", help="of the LSL stream (default: %(default)s)")
-    replay.add_argument("--speed", type=_positive, default=1.0, help="times real time (default: 1)")
+    replay.add_argument("--speed", type=positive, default=1.0, help="times real time (default: 1)")
     replay.add_argument("--loop", action="store_true", help="start over at the end")
     replay.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a listener first")
     replay.add_argument("--board", help="the board that wrote a BrainFlow csv")
+
+    record = _verb(verbs, "record", "record", "record headsets to XDF, without a model or a broker")
+    record.add_argument("config", metavar="CONFIG", nargs="?", help="TOML file; all its streams are recorded")
+    record.add_argument("--lsl", metavar="NAME", help="record this LSL stream instead")
+    record.add_argument("--stream", metavar="NAME", help="of the configuration, only this one")
+    record.add_argument("--subject", metavar="PSEUDONYM", help="whose EEG it is: pseudo-…, never a name")
+    record.add_argument("--out", metavar="FOLDER", help="default: the configuration's, else recordings")
+    record.add_argument("--seconds", type=positive, help="end by itself")
 
     _label(_verb(verbs, "label", "label", "label recordings, faster than real time"))
 
@@ -116,16 +124,31 @@ def _parser() -> argparse.ArgumentParser:
 
     fidelity = _verb(verbs, "fidelity", "fidelity", "show what each compression keeps of recordings")
     fidelity.add_argument("files", metavar="FILE", nargs="+", help="of one headset")
-    fidelity.add_argument("--window", type=_positive, metavar="S", help="seconds (default: the bundle's)")
+    fidelity.add_argument("--window", type=positive, metavar="S", help="seconds (default: the bundle's)")
     fidelity.add_argument("--mains", type=int, choices=(0, 50, 60), default=50, help="Hz (default: 50)")
     fidelity.add_argument("--board", help="the board that wrote a BrainFlow csv")
 
     _guidance(_verb(verbs, "guidance", "guidance", "search guidance, add documents, check edited entries"))
 
     bundle = _verb(verbs, "bundle", "bundle", "look at a model bundle")
-    bundle.add_argument("what", choices=("verify", "show"))
+    bundle.add_argument("what", choices=("verify", "show", "sign"))
     bundle.add_argument("bundle", metavar="FOLDER", nargs="?", help="default: the shipped one")
+    bundle.add_argument("--trusted", metavar="KEY", action="append", default=[], help="verify: a public key")
+    bundle.add_argument("--key", metavar="FILE", help="sign: the private key")
+
+    _key(_verb(verbs, "key", "key", "make keys, and sign commands with them"))
     return parser
+
+
+def _key(key: argparse.ArgumentParser) -> None:
+    what = key.add_subparsers(dest="what", required=True, metavar="WHAT")
+    for name, told in (("new", "make a key and print its public part"), ("show", "print the public part")):
+        what.add_parser(name, help=told).add_argument("key", metavar="FILE", help="the private key")
+    command = what.add_parser("command", help="print a command, signed, for mosquitto_pub -s")
+    command.add_argument("topic", metavar="TOPIC", help="that it will be published to")
+    command.add_argument("json", metavar="JSON", nargs="?", default="", help="its content, if it has any")
+    command.add_argument("--key", metavar="FILE", required=True, help="the private key")
+    command.add_argument("--signer", metavar="ID", required=True, help="as in the node's [[signer]]")
 
 
 def _guidance(guidance: argparse.ArgumentParser) -> None:
@@ -138,9 +161,7 @@ def _guidance(guidance: argparse.ArgumentParser) -> None:
     search = what.add_parser("search", help="the passages that answer a question")
     search.add_argument("question", metavar="QUESTION")
     search.add_argument("--index", metavar="INDEX", help="search these documents too")
-    search.add_argument(
-        "--number", type=_between(1, 50), default=3, metavar="N", help="passages (default: 3)"
-    )
+    search.add_argument("--number", type=between(1, 50), default=3, metavar="N", help="passages (default: 3)")
     for one in (index, search):
         one.add_argument("--dense", action="store_true", help="by meaning as well as by words")
         one.add_argument(
@@ -162,7 +183,7 @@ def _label(label: argparse.ArgumentParser) -> None:
         "--jsonl", metavar="OUT", required=True, help="one line a window; - is standard output"
     )
     _sitting(label)
-    label.add_argument("--age", type=_between(0, 120), metavar="YEARS")
+    label.add_argument("--age", type=between(0, 120), metavar="YEARS")
     label.add_argument("--gender", choices=("female", "male", "other"))
 
 
@@ -173,7 +194,7 @@ def _draft(draft: argparse.ArgumentParser) -> None:
     )
     draft.add_argument("--patient", metavar="CONTEXT", required=True, help="JSON; a pseudonym, never a name")
     draft.add_argument("--out", metavar="DIR", required=True)
-    draft.add_argument("--start", type=_utc, metavar="TIME", help="UTC of the first sample, ISO 8601")
+    draft.add_argument("--start", type=utc, metavar="TIME", help="UTC of the first sample, ISO 8601")
     draft.add_argument("--fhir", choices=("R4B", "R5"), default="R4B", help="default: %(default)s")
     draft.add_argument("--guidance", metavar="INDEX", help="of the hospital's own documents")
     draft.add_argument(
@@ -188,11 +209,11 @@ def _sitting(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("files", metavar="FILE", nargs="+", help="EDF, BDF, XDF, BrainVision or BrainFlow csv")
     verb.add_argument("--bundle", metavar="FOLDER", help="the model (default: the shipped one)")
     verb.add_argument(
-        "--calibrate-seconds", type=_positive, metavar="S", help="length of the rest (default: the bundle's)"
+        "--calibrate-seconds", type=positive, metavar="S", help="length of the rest (default: the bundle's)"
     )
     verb.add_argument("--mains", type=int, choices=(0, 50, 60), default=50, help="Hz (default: %(default)s)")
     verb.add_argument("--board", help="the board that wrote a BrainFlow csv")
-    verb.add_argument("--threads", type=_between(1, 64), default=2, metavar="N", help="default: 2")
+    verb.add_argument("--threads", type=between(1, 64), default=2, metavar="N", help="default: 2")
 
 
 def _verb(
@@ -201,27 +222,3 @@ def _verb(
     parser = verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
     parser.set_defaults(module=module)
     return parser
-
-
-def _between(least: int, most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not (text.isdecimal() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"must be {least} to {most}, got {text}")
-        return int(text)
-
-    return number
-
-
-def _utc(text: str) -> float:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be like 2026-01-31T12:00:00Z, got {text}") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return value

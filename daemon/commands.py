@@ -5,22 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiomqtt
 import msgspec
 import structlog
 from msgspec import Struct
 
-from daemon.config_errors import explain, one_line, shown
+from daemon.authority import Admitted, StrangerError
+from daemon.config_errors import explain, shown
+from daemon.door import Door
 from daemon.errors import CommandError
+from daemon.identities import Identities
 from daemon.messages import Response
+from daemon.outbox_replay import ReplayOutbox, replay
 from daemon.post import Post
 from daemon.record_commands import Ask, DraftNow, Sign
-from pipeline.drafts.context import ContextError, PatientContext, cleaned, refuse_identity
+from daemon.topics import REPLAY
+from pipeline.drafts.context import PatientContext, cleaned
+from pipeline.drafts.identity import ContextError, refuse_identity, take_identity
+from pipeline.json_input import decode_json
 
 log = structlog.get_logger("commands")
 
+# Nothing is said but that it shall happen.
+MAX_EMPTY_BYTES = 256
 MAX_PAYLOAD_BYTES = 4096
 # A patient's context or a section's new text is a page; the connection itself takes 16 KiB.
 MAX_PAGE_BYTES = 12288
@@ -57,11 +66,25 @@ class Commandable(Protocol):
 class Commands:
     """The one place where MQTT becomes plain calls."""
 
-    def __init__(self, streams: Mapping[str, Commandable], post: Post) -> None:
+    def __init__(
+        self,
+        streams: Mapping[str, Commandable],
+        post: Post,
+        door: Door | None = None,
+        identities: Identities | None = None,
+    ) -> None:
+        """door: None lets everybody in whom the broker lets publish. identities: None refuses them."""
         self.obeyed = 0
         self.refused = 0
         self._streams = streams
         self._post = post
+        self._door = door or Door()
+        self._identities = identities
+
+    @property
+    def unanswered(self) -> int:
+        """Refused without an answer, as there were too many."""
+        return self._door.unanswered
 
     def handle(self, message: aiomqtt.Message) -> None:
         """Takes any message whatever; raises nothing on account of what is in it."""
@@ -100,6 +123,8 @@ class Commands:
 
     def _refuse(self, name: str, verb: str, correlation: bytes | None, why: CommandError) -> None:
         self.refused += 1
+        if not self._door.refused(name, verb, why):
+            return
         log.warning("command refused", stream=name, verb=verb, reason=str(why))
         self._post.response(Response(stream=name, verb=verb, ok=False, detail=str(why)), correlation)
 
@@ -110,43 +135,82 @@ class Commands:
         if message.retain:
             # It would be obeyed again at every reconnection.
             raise CommandError("retained commands are not obeyed: publish without the retain flag")
+        admitted = self._door.admit(message.topic.value, verb, message.payload)
+        given, allowed = admitted.command, partial(self._door.count, admitted, name, verb)
+        if verb == REPLAY and (not name or name in self._streams):
+            period = _decode(given, ReplayOutbox)
+            allowed()
+            return replay(period, self._post, name)
         stream = self._streams.get(name)
         if stream is None:
             raise CommandError(f"no stream {shown(name)}; there are {', '.join(self._streams)}")
         match verb:
             case "calibrate":
-                _decode(message.payload, Calibrate)
+                _decode(given, Calibrate, MAX_EMPTY_BYTES)
+                allowed()
                 return stream.calibrate()
             case "patient":
-                return stream.patient(_decode(message.payload, Patient, MAX_PAGE_BYTES))
+                about, identity = self._patient(given)
+                allowed()
+                if identity and self._identities is not None:
+                    self._identities.keep(about.subject, identity)
+                return stream.patient(about)
             case "draft":
-                _decode(message.payload, DraftNow)
+                _decode(given, DraftNow, MAX_EMPTY_BYTES)
+                allowed()
                 return stream.draft()
             case "sign":
-                return stream.sign(_decode(message.payload, Sign, MAX_PAGE_BYTES))
+                signature = _decode(given, Sign, MAX_PAGE_BYTES)
+                _own(signature, admitted)
+                allowed()
+                return stream.sign(signature)
             case "ask":
-                return stream.ask(_decode(message.payload, Ask), correlation)
+                question = _decode(given, Ask)
+                allowed()
+                return stream.ask(question, correlation)
             case _:
                 raise CommandError(
-                    f"no command {shown(verb)}; there are calibrate, patient, draft, sign, ask"
+                    f"no command {shown(verb)}; there are calibrate, patient, draft, sign, ask, {REPLAY}"
                 )
+
+    def _patient(self, payload: bytes) -> tuple[Patient, dict[str, str]]:
+        """The context, and what of it names the person, where that may be kept."""
+        raw = cleaned(_read(payload, MAX_PAGE_BYTES))
+        identity: dict[str, str] = {}
+        if self._identities is not None:
+            raw, identity = take_identity(raw)
+        return _convert(raw, Patient), identity
+
+
+def _own(signature: Sign, admitted: Admitted) -> None:
+    """Raises StrangerError where somebody would sign with another's name."""
+    sender = admitted.signer
+    if sender is not None and sender.id != signature.signer:
+        raise StrangerError(f"sent by {sender.id!r}, who cannot sign as {signature.signer!r}", sender.id)
 
 
 def _decode(payload: bytes, kind: type[S], most: int = MAX_PAYLOAD_BYTES) -> S:
+    return _convert(_read(payload, most), kind)
+
+
+def _read(payload: bytes, most: int) -> Any:
     if len(payload) > most:
         raise CommandError(f"{len(payload)} bytes are too many: at most {most}")
     try:
-        raw = msgspec.json.decode(payload or b"{}")
-        if issubclass(kind, PatientContext):
-            refuse_identity(raw)
-            raw = cleaned(raw)
+        return decode_json(payload or b"{}")
+    except ValueError as why:
+        raise CommandError(f"payload is not JSON: {why}") from None
+
+
+def _convert(raw: Any, kind: type[S]) -> S:
+    """What may be about a person is not repeated: answers are read by whoever may read answers."""
+    try:
+        refuse_identity(raw)
         return msgspec.convert(raw, kind)
     except ContextError as why:
         raise CommandError(str(why)) from None
     except msgspec.ValidationError as why:
-        raise CommandError(f"bad payload: {explain(why, raw, kind)}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as why:
-        raise CommandError(f"payload is not JSON: {one_line(str(why))[:200]}") from None
+        raise CommandError(f"bad payload: {explain(why, raw, kind, repeat=False)}") from None
 
 
 def _safe(level: str) -> str:

@@ -32,8 +32,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def explain(why: msgspec.ValidationError, raw: object, root: type) -> str:
-    """One line for a ValidationError raised while `raw` was converted to the struct `root`."""
+def explain(why: msgspec.ValidationError, raw: object, root: type, *, repeat: bool = True) -> str:
+    """One line for a ValidationError raised while `raw` was converted to the struct `root`.
+
+    repeat: whether it may repeat values; not where they may be about a person.
+    """
     message, _, path = str(why).partition(" - at `$")
     steps = _steps(path.rstrip("`"))
     where = _dotted(steps) or "top level"
@@ -48,7 +51,7 @@ def explain(why: msgspec.ValidationError, raw: object, root: type) -> str:
     if _BAD_VALUE.match(message):
         allowed = _allowed(root, steps, raw)
         hint = _mean(value, allowed) if isinstance(value, str) else ""
-        return f"{where}: {shown(value)} is not one of {', '.join(allowed)}{hint}"
+        return f"{where}: {shown(value) if repeat else 'the value'} is not one of {', '.join(allowed)}{hint}"
     if not message.startswith("Expected"):  # a struct's own check, which says all there is to say
         return f"{where}: {one_line(message)}"
     rule = message[0].lower() + message[1:]
@@ -56,7 +59,7 @@ def explain(why: msgspec.ValidationError, raw: object, root: type) -> str:
         for start, words in _RULES.items():
             if start in found["regex"]:
                 rule = f"expected {words}"
-    return f"{where}: {one_line(rule.replace('`', ''))}: got {shown(value)}"
+    return f"{where}: {one_line(rule.replace('`', ''))}" + (f": got {shown(value)}" if repeat else "")
 
 
 def _steps(path: str) -> list[str | int]:
@@ -97,7 +100,7 @@ def _allowed(root: type, steps: list[str | int], raw: object) -> list[str]:
     kind: inspect.Type = inspect.type_info(root)
     for depth, step in enumerate(steps):
         kind = _bare(kind, _value(raw, steps[:depth]))
-        if isinstance(kind, inspect.ListType):
+        if isinstance(kind, inspect.ListType | inspect.VarTupleType):
             kind = kind.item_type
         elif isinstance(kind, inspect.StructType):
             if step == kind.tag_field:

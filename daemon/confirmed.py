@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -14,22 +16,45 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from daemon.config import Mqtt
-from daemon.config_errors import one_line
-from daemon.errors import ConfigError
+from daemon.mqtt_settings import Mqtt
 
 # What we are willing to be sent: commands are small, and whoever sends more means no good.
 MAX_PACKET_BYTES = 16384
-MAX_COMMANDS_QUEUED = 1024
+
+
+class _SocketLog(logging.Logger):
+    """The one place where paho tells why a socket failed, a TLS alert included. failure: the newest."""
+
+    def __init__(self) -> None:
+        super().__init__("mqtt", logging.WARNING)
+        self.parent = logging.getLogger()
+        self.failure = ""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR and "on socket" in str(record.msg):
+            self.failure = record.getMessage()
+        else:
+            super().handle(record)
 
 
 class ConfirmedClient(aiomqtt.Client):
     """aiomqtt's client throws the reason code of a PUBACK away, so that a publish which an ACL denied
     looks like a success. This one hands it out."""
 
-    def __init__(self, mqtt: Mqtt, password: str | None, tls: ssl.SSLContext | None, will: aiomqtt.Will):
+    def __init__(
+        self,
+        mqtt: Mqtt,
+        password: str | None,
+        tls: ssl.SSLContext | None,
+        will: aiomqtt.Will,
+        hear: Callable[[aiomqtt.Message], None] | None = None,
+    ):
+        """hear: called with each message as it arrives; None leaves them to `messages`. aiomqtt's queue takes
+        one message a turn of the event loop and gives one out in several: whoever sends quickly enough
+        would have it throw others' commands away."""
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         connect.MaximumPacketSize = MAX_PACKET_BYTES
+        self._socket_log = _SocketLog()
         super().__init__(
             mqtt.host,
             mqtt.port,
@@ -42,15 +67,39 @@ class ConfirmedClient(aiomqtt.Client):
             clean_start=True,
             will=will,
             keepalive=mqtt.keepalive,
-            max_queued_incoming_messages=MAX_COMMANDS_QUEUED,
             properties=connect,
             tls_context=tls,
+            # Otherwise paho checks the name itself, whatever the context says.
+            tls_insecure=None if tls is None else not mqtt.check_server_name,
+            logger=self._socket_log,
             timeout=10,
             # Several small messages follow each other: Nagle's algorithm would hold the second one, the
             # label, back until the broker's delayed acknowledgement of the first, 40 ms later.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self._unconfirmed: dict[int, asyncio.Future[int]] = {}
+        self._hear = hear
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._packet_limit: int | None = None
+
+    @property
+    def packet_limit(self) -> int | None:
+        """The largest packet that the broker takes, bytes; None where it does not say."""
+        return self._packet_limit
+
+    @property
+    def socket_failure(self) -> str:
+        """Why the connection failed below MQTT, as the socket said it; empty where it did not."""
+        return self._socket_log.failure
+
+    async def ended(self) -> None:
+        """Waits for the connection's end. Raises aiomqtt.MqttError, with its code where the broker gave one,
+        and whatever `hear` raised."""
+        await asyncio.wait({self._disconnected, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+        for end in (self._broken, self._disconnected):
+            if end.done():
+                end.result()
+        raise aiomqtt.MqttError("disconnected")
 
     def send(
         self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None = None
@@ -80,6 +129,42 @@ class ConfirmedClient(aiomqtt.Client):
             self._client.disconnect(reasoncode=with_will)
         await super().__aexit__(kind, exc, trace)
 
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        self._packet_limit = getattr(properties, "MaximumPacketSize", None)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        """Under TLS 1.3 a broker refuses a certificate after the handshake: then no CONNACK will come, and
+        aiomqtt would wait for it until its timeout."""
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError(self.socket_failure or str(reason_code)))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        if self._hear is None:
+            super()._on_message(client, userdata, message)
+            return
+        try:
+            self._hear(aiomqtt.Message._from_paho_message(message))
+        except Exception as why:
+            # paho would log it and go on; `ended` is where it belongs.
+            if not self._broken.done():
+                self._broken.set_exception(why)
+
     def _on_publish(
         self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
     ) -> None:
@@ -87,16 +172,3 @@ class ConfirmedClient(aiomqtt.Client):
         if answer is not None and not answer.done():
             answer.set_result(int(reason_code.value))
         super()._on_publish(client, userdata, mid, reason_code, properties)
-
-
-def tls_context(mqtt: Mqtt) -> ssl.SSLContext | None:
-    """None for a plain connection. Raises ConfigError for certificates that cannot be used."""
-    if not mqtt.encrypted:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=mqtt.ca_file)
-        if mqtt.cert_file is not None:
-            context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
-    except (OSError, ssl.SSLError) as why:
-        raise ConfigError(f"mqtt: certificate files cannot be used: {one_line(str(why))}") from None
-    return context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from daemon.config_errors import one_line
 from daemon.messages import (
     Emotion,
     EpisodeMessage,
@@ -32,6 +33,9 @@ AnyMessage = (
 
 
 def decode(payload: bytes) -> AnyMessage:
-    """Raises msgspec.ValidationError or msgspec.DecodeError."""
-    message: AnyMessage = msgspec.json.decode(payload, type=AnyMessage)
+    """Raises msgspec.DecodeError, one line, for whatever is none of these."""
+    try:
+        message: AnyMessage = msgspec.json.decode(payload, type=AnyMessage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+        raise msgspec.DecodeError(one_line(str(why))) from None
     return message

@@ -1,12 +1,10 @@
-"""The tables `[drafts]` and `[[signer]]`: when drafts are made, how they travel, and who may sign them."""
+"""The table `[drafts]`: when drafts are made, and how they travel."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 
 
 class Drafts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,6 +14,8 @@ class Drafts(Struct, frozen=True, forbid_unknown_fields=True):
     no draft by themselves, seconds. send: the whole record, or a pointer and its hash, the record staying
     here. guidance: index of the hospital's own documents, besides the shipped entries; None for none.
     embedder: folder of the text embedder, for search by meaning beside words; None for words alone.
+    identity: what becomes of keys of a patient context that name the person: refused, or kept in a file of
+    this node, never published.
     """
 
     enabled: bool = True
@@ -25,12 +25,6 @@ class Drafts(Struct, frozen=True, forbid_unknown_fields=True):
     min_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0
     send: Literal["record", "pointer"] = "record"
     fhir: Literal["R4B", "R5"] = "R4B"
+    identity: Literal["refuse", "node"] = "refuse"
     guidance: str | None = None
     embedder: str | None = None
-
-
-class Signer(Struct, frozen=True, forbid_unknown_fields=True):
-    """A clinician who may sign. id: as told in commands and signatures. role: as written in the record."""
-
-    id: Id
-    role: Annotated[str, Meta(min_length=1, max_length=80)] = "clinician"

@@ -6,17 +6,20 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from daemon.archive import Archive
-from daemon.draft_settings import Drafts, Signer
+from daemon.draft_settings import Drafts
 from daemon.errors import CommandError, OutboxError
+from daemon.job import Job
 from daemon.messages import unix
 from daemon.record_commands import Ask, Sign
 from daemon.record_post import RecordPost
+from daemon.signer_settings import Signer
 from daemon.signing import sign
 from pipeline.drafts import fhir
 from pipeline.drafts.answering import Known, Reply, answer
@@ -34,20 +37,9 @@ MOST_WAITING = 256
 MOST_PAST = 20
 # Commands have to leave room for what is due by itself.
 MOST_COMMANDS = 32
-
-
-@dataclass(eq=False)
-class _Job:
-    """work: in the thread. after: in the event loop, with its result; gives the command's answer.
-
-    last: in the thread again, where the result has been told.
-    """
-
-    work: Callable[[], Any]
-    after: Callable[[Any], str]
-    last: Callable[[Any], None] | None
-    done: asyncio.Future[str]
-    what: str
+# How soon a full disk is tried again, seconds.
+FULL_S = 5.0
+_DRAFT, _NOTE = "draft", "note"
 
 
 class Drafting:
@@ -69,13 +61,14 @@ class Drafting:
         self._equip = equip
         self._guide: Guide
         self._drafter: Drafter
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._wake = asyncio.Event()
-        self._closed = False
+        self._closing = asyncio.Event()
+        self._full = False
 
     def draft(self, order: Order) -> asyncio.Future[str]:
         """The next version about the order's episode. Raises CommandError where too much waits."""
-        return self._put("draft", lambda: self._draft(order), self._tell, MOST_WAITING, self._posted)
+        return self._put(_DRAFT, lambda: self._draft(order), self._tell, MOST_WAITING, self._posted)
 
     def sign(self, stream: str, command: Sign) -> asyncio.Future[str]:
         """Raises CommandError where too much waits; the future, where it is refused."""
@@ -95,12 +88,16 @@ class Drafting:
 
     def enter(self, stream: str, action: str, **detail: Any) -> None:
         """Enters a deed into the trail."""
-        self._put("note", lambda: self._archive.note(stream, action, **detail), lambda _: "", MOST_WAITING)
+        self._put(_NOTE, lambda: self._archive.note(stream, action, **detail), lambda _: "", MOST_WAITING)
 
     def close(self) -> None:
         """`run` returns once nothing waits."""
-        self._closed = True
+        self._closing.set()
         self._wake.set()
+
+    @property
+    def _closed(self) -> bool:
+        return self._closing.is_set()
 
     def counts(self) -> dict[str, int]:
         return {
@@ -113,7 +110,7 @@ class Drafting:
         }
 
     async def run(self) -> None:
-        """Until closed; a draft that fails is logged and counted. Raises OutboxError, what `equip` raises."""
+        """Until closed; a draft that fails is logged and counted. Raises what `equip` raises."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="drafting") as thread:
             for made in await loop.run_in_executor(thread, self._begin):
@@ -129,26 +126,42 @@ class Drafting:
                 else:
                     await self._wake.wait()
 
-    async def _do(self, thread: ThreadPoolExecutor, job: _Job) -> None:
+    async def _do(self, thread: ThreadPoolExecutor, job: Job) -> None:
         loop = asyncio.get_running_loop()
         try:
-            result = await loop.run_in_executor(thread, job.work)
-            told = job.after(result)
+            if job.told is None:
+                job.result = await loop.run_in_executor(thread, job.work)
+                job.told = job.after(job.result)
             if job.last is not None:
-                await loop.run_in_executor(thread, job.last, result)
+                await loop.run_in_executor(thread, job.last, job.result)
         except CommandError as why:
             self.refused += 1
-            _settle(job.done, why)
-        except OutboxError:
-            raise
+            job.refuse(why)
+        except OutboxError as why:
+            await self._try_again(job, why)
         except Exception as why:
             # One record that cannot be made must not end the labels of everybody.
             self.failed += 1
             log.exception("not done", job=job.what)
-            _settle(job.done, CommandError(f"failed: {type(why).__name__}, see the log"))
+            job.refuse(CommandError(f"failed: {type(why).__name__}, see the log"))
         else:
+            self._full = False
             if not job.done.done():
-                job.done.set_result(told)
+                job.done.set_result(job.told)
+
+    async def _try_again(self, job: Job, why: OutboxError) -> None:
+        """The disk takes no records: what is due by itself waits for room, whoever asked hears of it."""
+        if job.what in (_DRAFT, _NOTE) and not self._closed:
+            if not self._full:
+                self._full = True
+                log.error("records wait for room", job=job.what, reason=str(why))
+            self._jobs.appendleft(job)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), FULL_S)
+            return
+        self.failed += 1
+        log.error("not done", job=job.what, reason=str(why))
+        job.refuse(CommandError(str(why)))
 
     def _begin(self) -> list[tuple[Draft, bytes]]:
         self._guide, writer = self._equip()
@@ -187,6 +200,8 @@ class Drafting:
         return f"{draft.status}: draft {draft.id} version {draft.version}, sha256 {digest(draft)}"
 
     def _posted(self, made: tuple[Draft, bytes]) -> None:
+        # Until the outbox has it for sure, the archive is what it is told from after a crash.
+        self._post.harden()
         self._archive.posted(made[0])
 
     def _sign(self, stream: str, command: Sign) -> tuple[Draft, bytes]:
@@ -225,13 +240,7 @@ class Drafting:
         if len(self._jobs) >= room or self._closed:
             self.refused += 1
             raise CommandError(f"{len(self._jobs)} drafts and commands are waiting already: try again later")
-        job = _Job(work, after, last, asyncio.get_running_loop().create_future(), what)
+        job = Job(work, after, last, asyncio.get_running_loop().create_future(), what)
         self._jobs.append(job)
         self._wake.set()
         return job.done
-
-
-def _settle(done: asyncio.Future[str], why: Exception) -> None:
-    if not done.done():
-        done.set_exception(why)
-        done.exception()  # whoever waits gets it; nobody has to

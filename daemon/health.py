@@ -54,10 +54,13 @@ class Checkup:
             outbox=self._outbox.counts(),
             mqtt={
                 "connects": self._publisher.connects,
-                "sent": self._publisher.sent,
+                "sent": self._publisher.sender.sent,
+                "replayed": self._publisher.sender.again,
                 "commands_obeyed": self._commands.obeyed,
                 "commands_refused": self._commands.refused,
+                "commands_unanswered": self._commands.unanswered,
             },
             streams={name: stream.health() for name, stream in self._streams.items()},
+            alarms=self._outbox.alarms.lines,
             drafts={} if self._drafting is None else self._drafting.counts(),
         )

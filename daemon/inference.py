@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -37,14 +38,24 @@ class Request:
 
 
 class Lane:
-    """One stream's place in the queue. Full: its oldest window is dropped, counted and logged."""
+    """One stream's place in the queue. Full: its oldest window is dropped, counted and logged.
+
+    dropped: since there was no room. stale: skipped, as they had waited for too long.
+    """
 
     def __init__(
-        self, name: str, deliver: Callable[[Reading, Wearer], None], wake: asyncio.Event, *, lossless: bool
+        self,
+        name: str,
+        deliver: Callable[[Reading, Wearer], None],
+        wake: asyncio.Event,
+        *,
+        lossless: bool,
+        fresh_s: float,
     ):
         self.name = name
         self.deliver = deliver
-        self.dropped = 0
+        self.dropped = self.stale = 0
+        self._fresh_s = fresh_s
         self._lossless = lossless
         self._room = LOSSLESS_ROOM if lossless else LIVE_ROOM
         self._queue: deque[Request] = deque()
@@ -75,10 +86,22 @@ class Lane:
             await self._moved.wait()
 
     def take(self, most: int) -> list[Request]:
+        self._skip_stale()
         taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
         self._reading = len(taken)
         self._moved.set()
         return taken
+
+    def _skip_stale(self) -> None:
+        """After a hold-up the newest comes first: nobody is served what they felt a while ago as news."""
+        skipped = 0
+        oldest = time.monotonic() - self._fresh_s
+        while self._queue and self._queue[0].item.span.arrived < oldest:
+            self._queue.popleft()
+            skipped += 1
+        if skipped:
+            self.stale += skipped
+            log.warning("held up: windows skipped", stream=self.name, skipped=skipped, in_all=self.stale)
 
     def done(self) -> None:
         self._reading = 0
@@ -96,9 +119,19 @@ class Inference:
         self._closed = False
         self._busy_since: float | None = None
 
-    def lane(self, name: str, deliver: Callable[[Reading, Wearer], None], *, lossless: bool = False) -> Lane:
-        """deliver: called in the event loop with each reading, in the order of the requests."""
-        lane = Lane(name, deliver, self._wake, lossless=lossless)
+    def lane(
+        self,
+        name: str,
+        deliver: Callable[[Reading, Wearer], None],
+        *,
+        lossless: bool = False,
+        fresh_s: float = math.inf,
+    ) -> Lane:
+        """deliver: called in the event loop with each reading, in the order of the requests.
+
+        fresh_s: windows that arrived longer ago are skipped and counted.
+        """
+        lane = Lane(name, deliver, self._wake, lossless=lossless, fresh_s=fresh_s)
         self._lanes.append(lane)
         return lane
 

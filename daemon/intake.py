@@ -10,6 +10,7 @@ from dataclasses import replace
 import structlog
 
 from daemon.channel import Channel
+from daemon.recorder import Recorder
 from daemon.sources import make_source
 from daemon.sources.base import SourceEvent, SourceStats
 from daemon.sources.feed import Feed
@@ -30,8 +31,17 @@ class Intake:
     samples_dropped: thrown away because the event loop was too slow.
     """
 
-    def __init__(self, name: str, settings: SourceSettings, on_event: Callable[[SourceEvent], None]) -> None:
-        """on_event: called in the event loop with whatever the source reports."""
+    def __init__(
+        self,
+        name: str,
+        settings: SourceSettings,
+        on_event: Callable[[SourceEvent], None],
+        recorder: Recorder | None = None,
+    ) -> None:
+        """on_event: called in the event loop with whatever the source reports.
+
+        recorder: is given what the source gave, before anything of ours can hold it up.
+        """
         # A recording that is only read can wait for us; whatever plays in real time cannot.
         self.lossless = isinstance(settings, RecordingSource) and settings.speed == 0
         self.samples_dropped = 0
@@ -42,7 +52,8 @@ class Intake:
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._feed = Feed(make_source(settings), self._channel.put, self._report, settings.stall_s)
+        self._recorder = recorder
+        self._feed = Feed(make_source(settings), self._put, self._report, settings.stall_s)
         self._thread = threading.Thread(target=self._body, name=f"source:{name}", daemon=True)
         self._source_segment: int | None = None
         self._segment = -1
@@ -98,8 +109,16 @@ class Intake:
         finally:
             self._channel.close()
 
+    def _put(self, chunk: Chunk) -> None:
+        """In the thread."""
+        if self._recorder is not None:
+            self._recorder.put(chunk)
+        self._channel.put(chunk)
+
     def _report(self, event: SourceEvent) -> None:
         """In the thread."""
+        if self._recorder is not None:
+            self._recorder.note("source", event.at, state=event.state, detail=event.detail)
         say = log.info if event.state in ("connecting", "online", "ended") else log.warning
         say(f"source {event.state}", stream=self._name, detail=event.detail)
         if not self._loop.is_closed():

@@ -27,19 +27,26 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="schema"):
     """What all payloads carry.
 
     id: unique. seq: counts up by one in each topic, across restarts: a step of more than one is a loss.
-    time: UTC when the message was made.
+    time: UTC when the message was made. replay: sent before, and again because somebody asked; with the same
+    id and seq.
     """
 
     id: str = ""
     seq: int = 0
     time: str = ""
     research_use_only: bool = True
+    replay: bool = False
 
 
 class NodeStatus(Message, frozen=True, kw_only=True, tag="eegcopilot.status/1"):
-    """The daemon itself; `offline` is said by the broker, as the will."""
+    """The daemon itself; `offline` is said by the broker, as the will.
+
+    alarms: what somebody has to look at, one line each. The last status of a connection was numbered when the
+    connection began, so that its number may be lower than that of the one before.
+    """
 
     state: NodeState
+    alarms: list[str] = []
 
 
 class BundleInfo(Struct, frozen=True):
@@ -70,7 +77,9 @@ class StreamHealth(Struct, frozen=True):
 
     samples: arrived. lost: known to have gone missing before they arrived. chunks_dropped,
     samples_dropped, windows_dropped: thrown away here because the machine was too slow.
-    windows: cut; each was calibrated on, dropped, or became a label or an abstention. rates: Hz.
+    recorded, unrecorded: samples on the disk, and such as it did not take; None where nothing is recorded.
+    windows_stale: skipped unread, as they were old news after a hold-up here or on the way.
+    windows: cut; each was calibrated on, dropped, stale, or became a label or an abstention. rates: Hz.
     """
 
     state: StreamState
@@ -90,6 +99,9 @@ class StreamHealth(Struct, frozen=True):
     abstained: int
     rate_nominal: float | None
     rate_true: float | None
+    windows_stale: int = 0
+    recorded: int | None = None
+    unrecorded: int | None = None
 
 
 class Percentiles(Struct, frozen=True):
@@ -102,7 +114,8 @@ class Percentiles(Struct, frozen=True):
 class Health(Message, frozen=True, kw_only=True, tag="eegcopilot.health/1"):
     """uptime_s: seconds. rss_mib: resident memory. outbox: counts of messages.
 
-    drafts: made, signed, failed and the like; empty where they are switched off.
+    drafts: made, signed, failed and the like; empty where they are switched off. alarms: as in the node's
+    status.
     """
 
     uptime_s: float
@@ -112,6 +125,7 @@ class Health(Message, frozen=True, kw_only=True, tag="eegcopilot.health/1"):
     mqtt: dict[str, int]
     streams: dict[str, StreamHealth]
     drafts: dict[str, int] = msgspec.field(default_factory=dict)
+    alarms: list[str] = []
 
 
 class Calibration(Struct, frozen=True):
@@ -212,9 +226,16 @@ M = TypeVar("M", bound=Message)
 
 
 def stamped(message: M, seq: int, now: float) -> M:
-    """`message` with its id, its number in its topic, and its time (seconds since the Unix epoch)."""
-    return structs.replace(message, id=uuid.uuid4().hex, seq=seq, time=iso(now))
+    """`message` with its number in its topic, its time (seconds since the Unix epoch) and, unless it has one,
+    an id."""
+    return structs.replace(message, id=message.id or uuid.uuid4().hex, seq=seq, time=iso(now))
 
 
 def encode(message: Message) -> bytes:
     return msgspec.json.encode(message)
+
+
+def as_replay(payload: bytes) -> bytes:
+    """An encoded message with its mark set; nothing else in it changes, hashed parts least of all."""
+    # The mark is among the first fields, before any text or record that could hold the same characters.
+    return payload.replace(b'"replay":false', b'"replay":true', 1)

@@ -1,119 +1,97 @@
 """The outbox: a SQLite file through which everything passes on its way to the broker.
 
 A row is done only when the broker has confirmed it. A crash, a broker that is away and a cut cable
-therefore cost nothing but time.
+therefore cost nothing but time. While the disk is full messages are kept in memory, few and counted; a
+damaged file is set aside.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import fcntl
 import sqlite3
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
+from daemon.alarms import Alarms
+from daemon.clocks import ClockWatch
 from daemon.errors import OutboxError
-from daemon.transaction import transaction
+from daemon.outbox_file import is_damage, sync_log
+from daemon.outbox_store import Store, Verdict
+from daemon.rows import Keep, Row
+from daemon.spill import Spill
+from daemon.state_lock import lock
+
+__all__ = ["Keep", "Outbox", "Row"]
 
 log = structlog.get_logger("outbox")
-
-
-class Keep(enum.IntEnum):
-    """How long a message that waits is worth keeping."""
-
-    ALWAYS = 0
-    """Never dropped: episodes, states, and later drafts and signatures."""
-    WHILE_ROOM = 1
-    """Dropped, the oldest first, only where the outbox is full: readings."""
-    WHILE_FRESH = 2
-    """Worth nothing after its expiry: health, quality, answers to commands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A message that waits. created: UTC seconds. expiry_s: how long it describes the present, or None."""
-
-    id: int
-    created: float
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    keep: Keep
-    expiry_s: float | None
-    correlation: bytes | None
-
+T = TypeVar("T")
 
 _SWEEP_S = 1.0
-_WAITING, _SENT, _REFUSED = 0, 1, 2
-
-_TABLES = """
-create table if not exists message(
-    id integer primary key autoincrement, created real not null, topic text not null, payload blob not null,
-    qos integer not null, retain integer not null, keep integer not null, expiry_s real, correlation blob,
-    state integer not null default 0, settled real, reason integer);
-create index if not exists by_state on message(state, id);
-create table if not exists sequence(topic text primary key, last integer not null) without rowid;
-create table if not exists start(session integer primary key autoincrement, at real not null);
-"""
+# How soon a disk that took nothing is tried again.
+_AGAIN_S = 1.0
+_DISK, _REFUSED, _DAMAGED, _FULL = "outbox-disk", "outbox-refused", "outbox-damaged", "outbox-full"
 
 
 class Outbox:
     """One file, one process, one thread. A context manager: leaving it closes the file."""
 
-    def __init__(self, directory: Path, *, max_waiting: int = 100_000) -> None:
-        """Raises OutboxError where the directory cannot be used or another daemon uses it."""
-        self.max_waiting = max_waiting
-        self.dropped = 0
-        self.expired = 0
-        self._swept = 0.0
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_waiting: int = 100_000,
+        max_bytes: int = 512 * 2**20,
+        alarms: Alarms | None = None,
+    ) -> None:
+        """max_bytes: of all rows, sent ones included.
+
+        Raises OutboxError where the directory cannot be used or another daemon uses it.
+        """
+        self.alarms = alarms or Alarms()
         self.changed = asyncio.Event()
-        """Set whenever something was put; whoever waits for it clears it."""
+        """Set whenever there is something to send; whoever waits for it clears it."""
+        self._swept = self._tried = 0.0
+        self._clock = ClockWatch()
+        self._ill = False
+        # What the disk has not taken yet: rows, numbers by topic, the broker's verdicts, drops by topic.
+        self._spill = Spill(lambda row: self._lost.update([row.topic]))
+        self._numbers: dict[str, int] = {}
+        self._verdicts: dict[int, Verdict] = {}
+        self._lost: Counter[str] = Counter()
+        self._lock = lock(directory)
+        self._file = file = directory / "outbox.sqlite"
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = (directory / "outbox.lock").open("w")
-        except OSError as why:
-            raise OutboxError(f"state directory {directory}: {why.strerror}: set [state] directory") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            self._store = Store(file, max_waiting, max_bytes)
+            self._last = self._store.numbers()
+            self._next_id = self._store.last_id() + 1
+            # Where the disk is full the count goes on, though this start will not be in it.
+            self.session = self._try(self._store.start) or self._store.last_session() + 1
+        except (sqlite3.Error, OSError) as why:
             self._lock.close()
-            raise OutboxError(
-                f"state directory {directory} is in use by another eeg-copilot: stop it, or set another "
-                "[state] directory"
-            ) from None
-        file = directory / "outbox.sqlite"
-        try:
-            self._db = sqlite3.connect(file, isolation_level=None)
-            self._db.execute("pragma journal_mode=wal")
-            # A power cut may lose the last commits but never damages the file; an fsync for each
-            # reading would wear a memory card out.
-            self._db.execute("pragma synchronous=normal")
-            self._db.executescript(_TABLES)
-            self._last: dict[str, int] = dict(self._db.execute("select topic, last from sequence"))
-            self._waiting = self._count(_WAITING)
-            self.session = int(
-                self._db.execute("insert into start(at) values(?)", (time.time(),)).lastrowid or 0
-            )
-        except sqlite3.Error as why:
-            self._lock.close()
-            raise OutboxError(f"outbox {file}: {why}: move the file away to begin a new one") from None
+            raise OutboxError(f"outbox {file}: {why}: make room or set [state] directory") from None
+        self._look()
 
     def __enter__(self) -> Outbox:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._db.close()
+        self._tried = 0.0
+        self._recover()
+        if len(self._spill):
+            log.error("the disk never took these: they are lost", topics=dict(self._spill.by_topic()))
+        self._store.close()
         self._lock.close()
 
     def next_seq(self, topic: str) -> int:
         """Takes the next number of `topic`, for a message that is sent past the outbox."""
-        with transaction(self._db, "outbox"):
-            return self._number(topic)
+        number = self._number(topic)
+        self._write([])
+        return number
 
     def peek_seq(self, topic: str) -> int:
         """The number that the next message of `topic` will have."""
@@ -130,87 +108,148 @@ class Outbox:
         expiry_s: float | None = None,
         correlation: bytes | None = None,
     ) -> None:
-        """Stores a message. Its payload must carry `peek_seq(topic)`. Raises OutboxError (disk full)."""
-        with transaction(self._db, "outbox"):
-            self._number(topic)
-            if self._waiting >= self.max_waiting:
-                self._make_room()
-            self._db.execute(
-                "insert into message(created,topic,payload,qos,retain,keep,expiry_s,correlation)"
-                " values(?,?,?,?,?,?,?,?)",
-                (time.time(), topic, payload, qos, int(retain), int(keep), expiry_s, correlation),
-            )
-            self._waiting += 1
+        """Stores a message, in memory where the disk takes none. Its payload must carry `peek_seq(topic)`."""
+        self._number(topic)
+        row = Row(self._next_id, time.time(), topic, payload, qos, retain, keep, expiry_s, correlation)
+        self._next_id += 1
+        self._recover()
+        if self._ill or not self._write([row]):
+            self._spill.put(row)
         self.changed.set()
+
+    def harden(self) -> None:
+        """Returns when no power cut can take away what was put before. From any thread; may take a while,
+        which is why it is no part of `put`. Raises OutboxError."""
+        sync_log(self._file)
 
     def waiting(self, after: int, most: int) -> list[Row]:
         """Up to `most` messages with an id above `after`, oldest first."""
-        with transaction(self._db, "outbox"):
-            self._sweep()
-            rows = self._db.execute(
-                "select id,created,topic,payload,qos,retain,keep,expiry_s,correlation from message"
-                " where state=0 and id>? order by id limit ?",
-                (after, most),
-            ).fetchall()
-        return [Row(i, at, t, p, q, bool(r), Keep(k), e, c) for i, at, t, p, q, r, k, e, c in rows]
+        self._recover()
+        if not self._ill and time.monotonic() - self._swept > _SWEEP_S:
+            self._swept = time.monotonic()
+            self._try(lambda: self._store.sweep(self._clock.step()))
+        found = self._try(lambda: self._store.waiting(after, most + len(self._verdicts))) or []
+        found = [row for row in found if row.id not in self._verdicts]
+        return (found + self._spill.after(after, most))[:most]
+
+    def refused(self) -> Row | None:
+        """A message that the broker refused and that is due to be offered once more, if there is one."""
+        due = self._try(lambda: self._store.refused(time.time(), 1 + len(self._verdicts))) or []
+        return next((row for row in due if row.id not in self._verdicts), None)
+
+    def again(self, most: int, flying: Collection[int]) -> list[Row]:
+        """Up to `most` messages that were sent and are asked for anew, without those that are under way."""
+        without = set(flying) | set(self._verdicts)
+        found = self._try(lambda: self._store.again(most + len(without))) or []
+        return [row for row in found if row.id not in without][:most]
+
+    def is_present(self, row: Row) -> bool:
+        """False where a later message of the same topic goes before it: it is history then."""
+        return not self._try(lambda: self._store.followed(row))
 
     def settle(self, row_id: int, reason: int) -> None:
         """The broker's verdict: below 128 is done; above, refused: kept apart, and in nobody's way."""
-        state = _SENT if reason < 128 else _REFUSED
-        with transaction(self._db, "outbox"):
-            self._waiting -= self._db.execute(
-                "update message set state=?, settled=?, reason=? where id=? and state=0",
-                (state, time.time(), reason, row_id),
-            ).rowcount
+        if row_id in self._spill:
+            if reason < 128:
+                self._spill.pop(row_id)
+            else:
+                self._spill.refuse(row_id)
+            return
+        self._verdicts[row_id] = (reason, time.time())
+        if not self._ill:
+            self._write([])
+        if reason >= 128 or _REFUSED in self.alarms:
+            self._look()
+
+    def replay(self, start: float, end: float, wanted: Callable[[str], bool]) -> int:
+        """Marks what was made from `start` to `end` (UTC seconds) to be sent again; returns how many.
+
+        wanted: asked once a topic. Raises OutboxError where the disk does not take the marks.
+        """
+        marked = self._try(lambda: self._store.replay(start, end, wanted))
+        if marked is None:
+            raise OutboxError("the state directory cannot be written: make room")
+        self.changed.set()
+        return marked
 
     def purge(self, keep_days: float) -> int:
         """Deletes messages sent more than `keep_days` ago; returns how many."""
-        with transaction(self._db, "outbox"):
-            before = time.time() - keep_days * 86400
-            return self._db.execute(
-                "delete from message where state=? and settled<?", (_SENT, before)
-            ).rowcount
+        return self._try(lambda: self._store.purge(keep_days)) or 0
 
     def counts(self) -> dict[str, int]:
-        """waiting, refused: rows now; dropped, expired: since the start."""
+        """waiting, refused, in_memory: rows now. kib: of the file. Since the file began: dropped, expired,
+        forgotten (sent, and gone before their days were over); and by kind, as dropped_emotion."""
+        gone = self._try(lambda: self._store.gone(self._lost)) or {}
+        refused = self._try(self._store.number_refused) or 0
         return {
-            "waiting": self._waiting,
-            "refused": self._count(_REFUSED),
-            "dropped": self.dropped,
-            "expired": self.expired,
+            "waiting": self._store.unsent - refused + len(self._spill),
+            "refused": refused,
+            "in_memory": len(self._spill),
+            "kib": self._store.bytes // 1024,
+            **gone,
         }
 
     def _number(self, topic: str) -> int:
-        last = self._last.get(topic, 0) + 1
-        self._db.execute("insert or replace into sequence(topic,last) values(?,?)", (topic, last))
-        self._last[topic] = last
-        return last
+        self._last[topic] = self._numbers[topic] = self.peek_seq(topic)
+        return self._last[topic]
 
-    def _sweep(self) -> None:
-        """Deletes what nobody can use any more; not at each call, as it looks at all that waits."""
-        now = time.time()
-        if abs(now - self._swept) < _SWEEP_S:
+    def _write(self, rows: list[Row], *, durable: bool = False) -> bool:
+        """Rows, and whatever else the disk has not taken yet; False where it takes nothing."""
+        args = (rows, dict(self._numbers), dict(self._verdicts), Counter(self._lost))
+        gone = self._try(lambda: self._store.write(*args, durable=durable))
+        if gone is None:
+            return False
+        self._numbers.clear()
+        self._verdicts.clear()
+        self._lost.clear()
+        if gone.unsent:
+            line = "the outbox is full: the oldest readings, then states and episodes, are dropped"
+            self.alarms.begin(_FULL, line)
+        elif not rows and not self._store.unsent:
+            self.alarms.end(_FULL)
+        return True
+
+    def _recover(self) -> None:
+        """Writes what is in memory, now and then, until the disk takes it."""
+        if not self._ill or time.monotonic() - self._tried < _AGAIN_S:
             return
-        self._swept = now
-        gone = self._db.execute(
-            "delete from message where state=0 and keep=? and created+expiry_s<?",
-            (int(Keep.WHILE_FRESH), now),
-        ).rowcount
-        self.expired += gone
-        self._waiting -= gone
+        self._tried = time.monotonic()
+        self._ill = False
+        rows = list(self._spill)
+        if self._write(rows, durable=True):
+            for row in rows:
+                self._spill.pop(row.id)
+            self.alarms.end(_DISK)
+            self._look()
 
-    def _make_room(self) -> None:
-        # Some at a time, so that a full outbox does not pay for a search at every message.
-        some = max(1, self.max_waiting // 100)
-        gone = self._db.execute(
-            "delete from message where id in"
-            " (select id from message where state=0 and keep<>0 order by id limit ?)",
-            (some,),
-        ).rowcount
-        self.dropped += gone
-        self._waiting -= gone
-        if gone:
-            log.warning("outbox full: dropped the oldest readings", dropped=gone, in_all=self.dropped)
+    def _try(self, do: Callable[[], T]) -> T | None:
+        """None where SQLite refuses it: said once, and tried again later; a damaged file is replaced."""
+        try:
+            return do()
+        except sqlite3.Error as why:
+            if is_damage(why):
+                self._replace(why)
+            else:
+                line = f"the state directory takes no messages ({why}): they are kept in memory: make room"
+                self.alarms.begin(_DISK, line)
+            self._ill = True
+            self._tried = time.monotonic()
+        return None
 
-    def _count(self, state: int) -> int:
-        return int(self._db.execute("select count(*) from message where state=?", (state,)).fetchone()[0])
+    def _replace(self, damage: sqlite3.Error) -> None:
+        try:
+            self._store.begin_anew(str(damage))
+        except (sqlite3.Error, OSError) as why:
+            raise OutboxError(f"outbox: {why}: make room or set [state] directory") from None
+        self._numbers |= self._last
+        self._look()
+
+    def _look(self) -> None:
+        if self._store.damage:
+            self.alarms.begin(_DAMAGED, self._store.damage)
+        topics = self._try(self._store.refused_topics) or []
+        if topics:
+            line = "the broker refuses messages, which are kept: check its access rules for "
+            self.alarms.begin(_REFUSED, line + ", ".join(topics))
+        else:
+            self.alarms.end(_REFUSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 from daemon.messages import (
     Emotion,
@@ -26,6 +27,7 @@ from daemon.topics import Topics
 QUALITY_FRESH_S = 30.0
 HEALTH_FRESH_S = 120.0
 RESPONSE_FRESH_S = 60.0
+QUALITY = "quality"
 
 
 class Post:
@@ -41,14 +43,14 @@ class Post:
         self._put(topic, message, retain=True, keep=Keep.WHILE_ROOM, expiry_s=self._reading_expiry_s)
 
     def quality(self, stream: str, message: Quality) -> None:
-        topic = self.topics.of(stream, "quality")
+        topic = self.topics.of(stream, QUALITY)
         self._put(topic, message, qos=0, retain=True, keep=Keep.WHILE_FRESH, expiry_s=QUALITY_FRESH_S)
 
     def stream_status(self, stream: str, message: StreamStatus) -> None:
-        self._put(self.topics.of(stream, "status"), message, retain=True)
+        self._put(self.topics.of(stream, "status"), message, retain=True, keep=Keep.LONG)
 
     def episode(self, stream: str, message: EpisodeMessage) -> None:
-        self._put(self.topics.of(stream, "episode"), message)
+        self._put(self.topics.of(stream, "episode"), message, keep=Keep.LONG)
 
     def draft(self, stream: str, message: DraftMessage) -> None:
         self._put(self.topics.of(stream, "emr/draft"), message)
@@ -78,10 +80,21 @@ class Post:
             correlation=correlation,
         )
 
-    def node_status(self, state: NodeState, seq: int) -> bytes:
+    def harden(self) -> None:
+        """See `Outbox.harden`."""
+        self._outbox.harden()
+
+    def again(self, start: float, end: float, wanted: Callable[[str], bool]) -> int:
+        """Sends anew what was made from `start` to `end`, UTC seconds; returns how many messages.
+
+        wanted: asked once a topic. Raises OutboxError.
+        """
+        return self._outbox.replay(start, end, wanted)
+
+    def node_status(self, state: NodeState, seq: int, alarms: Sequence[str] = ()) -> bytes:
         """The payload of the node's status, for the publisher: it is a state of the connection itself,
         so it is said on the connection and not stored."""
-        return encode(stamped(NodeStatus(state=state), seq, time.time()))
+        return encode(stamped(NodeStatus(state=state, alarms=list(alarms)), seq, time.time()))
 
     def info(self, message: Info) -> bytes:
         """The payload of the birth, likewise."""

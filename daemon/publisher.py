@@ -6,28 +6,23 @@ import asyncio
 import contextlib
 import random
 import ssl
-import time
 from collections.abc import Callable
 
 import aiomqtt
 import structlog
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from daemon.config import Mqtt, read_password
-from daemon.config_errors import one_line
-from daemon.confirmed import ConfirmedClient, tls_context
-from daemon.errors import LoginError
+from daemon.confirmed import ConfirmedClient
+from daemon.errors import ConfigError, LoginError
 from daemon.messages import Info
-from daemon.outbox import Keep, Outbox, Row
+from daemon.mqtt_settings import Mqtt, read_password, warnings
+from daemon.outbox import Outbox
 from daemon.post import Post
+from daemon.sending import CONFIRM_S, Sender
+from daemon.tls import meaning, tls_context
 
 log = structlog.get_logger("publisher")
 
-WINDOW = 32  # publishes under way without an answer: hides the round trip, bounds what is sent twice
-CONFIRM_S = 20.0  # a broker that is connected and silent for this long is as good as gone
-FAREWELL_S = 5.0  # for what is still waiting when the daemon stops; the rest goes at the next start
 _BACKOFF_S = (0.25, 15.0)
 # Bad user name or password, not authorised, banned, bad authentication method (MQTT 5, 3.2.2.2).
 _REFUSALS = {134, 135, 138, 140}
@@ -44,21 +39,25 @@ class Publisher:
         post: Post,
         birth: Callable[[], Info],
         command: Callable[[aiomqtt.Message], None],
+        note: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
         """birth: asked at every connection. command: called with every message that comes in.
+        note: enters a deed into the audit trail (actor, action, details).
 
         Raises ConfigError for certificates or a password file that cannot be used.
         """
         self.connects = 0
-        self.sent = 0
+        self.sender = Sender(outbox)
         self.online = asyncio.Event()
         self._mqtt = mqtt
         self._outbox = outbox
         self._post = post
         self._birth = birth
         self._command = command
+        self._note = note
         self._password = read_password(mqtt)
         self._tls: ssl.SSLContext | None = tls_context(mqtt)
+        self._unreadable = ""
         self._seqs: tuple[int, int] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -66,6 +65,8 @@ class Publisher:
 
         Raises LoginError where the broker has never let this user in.
         """
+        for line in warnings(self._mqtt):
+            log.warning(line)
         backoff = _BACKOFF_S[0]
         said = ""
         while True:
@@ -93,44 +94,62 @@ class Publisher:
         code = getattr(why, "rc", None)
         number = code.value if isinstance(code, ReasonCode) else None
         where = f"{self._mqtt.host}:{self._mqtt.port}"
-        if number in _REFUSALS and self.connects == 0:
-            raise LoginError(
-                f"broker {where} refuses the login ({code}): check mqtt.username and the password"
-            ) from None
-        reason = one_line(str(why))
+        reason, final = meaning(str(why))
+        if number in _REFUSALS:
+            reason, final = f"the login ({code}): check mqtt.username and the password", True
+        if final and reason != said:
+            self._note("broker", "node refused", broker=where, reason=reason)
+        if final and self.connects == 0:
+            raise LoginError(f"broker {where} refuses {'' if number else 'this node: '}{reason}") from None
         if number == _TAKEN_OVER:
             reason += ": another daemon has the same mqtt.site and mqtt.node, give one of them another name"
         if reason != said:
-            log.warning("no broker, trying again", broker=where, reason=reason)
+            # Neither waiting nor a new attempt mends a certificate: somebody has to be told.
+            tell = log.error if final or "certificate" in reason else log.warning
+            tell("no broker, trying again", broker=where, reason=reason)
         return reason
+
+    def _renew(self) -> None:
+        """Certificates and passwords are replaced over the months: those of now, or the last good ones."""
+        try:
+            self._password, self._tls = read_password(self._mqtt), tls_context(self._mqtt)
+            self._unreadable = ""
+        except ConfigError as why:
+            if str(why) != self._unreadable:
+                self._unreadable = str(why)
+                log.error("going on with the login as it was", reason=self._unreadable)
 
     async def _session(self, stop: asyncio.Event) -> None:
         topics = self._post.topics
+        self._renew()
         if self._seqs is None:
             self._seqs = self._outbox.next_seq(topics.status), self._outbox.next_seq(topics.status)
         hello, goodbye = self._seqs
         # The will and the clean goodbye share a number: only one of them is ever said.
         will = aiomqtt.Will(topics.status, self._post.node_status("offline", goodbye), 1, True)
-        async with ConfirmedClient(self._mqtt, self._password, self._tls, will) as client:
+        async with ConfirmedClient(self._mqtt, self._password, self._tls, will, self._command) as client:
             self._seqs = None
             self.connects += 1
-            await self._say(client, topics.status, self._post.node_status("online", hello))
+            told = self._outbox.alarms.lines
+            await self._say(client, topics.status, self._post.node_status("online", hello, told))
             await self._say(client, topics.info, self._post.info(self._birth()))
-            granted = await client.subscribe(topics.commands, qos=1)
+            granted = await client.subscribe([(topics.commands, 1), (topics.replay, 1)])
             if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
                 log.error(
                     "the broker denies the subscription: commands will not arrive", topic=topics.commands
                 )
             log.info("broker connected", broker=f"{self._mqtt.host}:{self._mqtt.port}", times=self.connects)
             self.online.set()
-            listen = asyncio.create_task(self._listen(client), name="mqtt-listen")
-            drain = asyncio.create_task(self._drain(client, stop), name="mqtt-drain")
+            listen = asyncio.create_task(client.ended(), name="mqtt-listen")
+            drain = asyncio.create_task(self.sender.drain(client, stop), name="mqtt-drain")
+            alarms = asyncio.create_task(self._tell_alarms(client, told), name="mqtt-alarms")
+            tasks = {listen, drain, alarms}
             try:
-                done, _ = await asyncio.wait({listen, drain}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                listen.cancel()
-                drain.cancel()
-                await asyncio.gather(listen, drain, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
             for task in done:
                 task.result()
             # A clean disconnection says no will.
@@ -138,72 +157,41 @@ class Publisher:
 
     async def _say(self, client: ConfirmedClient, topic: str, payload: bytes) -> None:
         """Publishes a retained state of this connection and waits for the answer."""
+        answer = client.send(topic, payload, 1, True)
+        ended = asyncio.create_task(client.ended())
+        either: set[asyncio.Future[int] | asyncio.Task[None]] = {answer, ended}
         try:
-            reason = await asyncio.wait_for(client.send(topic, payload, 1, True), CONFIRM_S)
-        except TimeoutError:
-            raise aiomqtt.MqttError("the broker does not answer") from None
+            # Some brokers hang up on what they deny, as mosquitto 2.0.11 does with max_queued_messages 0:
+            # then there will be no answer.
+            await asyncio.wait(either, timeout=CONFIRM_S, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and ended.done():
+                ended.result()
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+        if not answer.done():
+            raise aiomqtt.MqttError("the broker does not answer")
+        reason = answer.result()
         if reason >= 128:
             log.error("the broker denies a publish: check its access rules", topic=topic, reason=reason)
 
-    async def _listen(self, client: ConfirmedClient) -> None:
-        async for message in client.messages:
-            self._command(message)
+    async def _tell_alarms(self, client: ConfirmedClient, told: list[str]) -> None:
+        """Says the node's status anew whenever its alarms have changed. told: those that were said."""
+        alarms, changed = self._outbox.alarms, asyncio.Event()
+        loop = asyncio.get_running_loop()
 
-    async def _drain(self, client: ConfirmedClient, stop: asyncio.Event) -> None:
-        """Sends what waits, oldest first; returns once stopping and nothing is left, or time is up."""
-        last = 0
-        flying: dict[asyncio.Future[int], int] = {}
-        changed: asyncio.Task[object] = asyncio.create_task(self._outbox.changed.wait())
-        stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
-        deadline: float | None = None
+        def heard() -> None:
+            loop.call_soon_threadsafe(changed.set)
+
+        alarms.on_change = heard
+        status = self._post.topics.status
         try:
             while True:
-                self._outbox.changed.clear()
-                for row in self._outbox.waiting(last, WINDOW - len(flying)):
-                    flying[client.send(row.topic, row.payload, row.qos, *_delivery(row))] = row.id
-                    last = row.id
-                if stop.is_set():
-                    deadline = deadline or time.monotonic() + FAREWELL_S
-                    if not flying or time.monotonic() > deadline:
-                        return
-                if changed.done():
-                    changed = asyncio.create_task(self._outbox.changed.wait())
-                waits: set[asyncio.Future[int] | asyncio.Task[object]] = set(flying)
-                if len(flying) < WINDOW:
-                    waits.add(changed)
-                if not stop.is_set():
-                    waits.add(stopping)
-                patience = FAREWELL_S if deadline else CONFIRM_S if flying else None
-                done, _ = await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                if not done and not deadline:
-                    raise aiomqtt.MqttError("the broker does not confirm what it is sent")
-                for answer in flying.keys() & done:
-                    self._settle(flying.pop(answer), answer.result())
+                if alarms.lines != told:
+                    told = alarms.lines
+                    payload = self._post.node_status("online", self._outbox.next_seq(status), told)
+                    await self._say(client, status, payload)
+                await changed.wait()
+                changed.clear()
         finally:
-            changed.cancel()
-            stopping.cancel()
-            for answer in flying:
-                answer.cancel()
-
-    def _settle(self, row_id: int, reason: int) -> None:
-        self._outbox.settle(row_id, reason)
-        if reason < 128:
-            self.sent += 1
-        else:
-            log.error("the broker refused a message, kept apart", row=row_id, reason=reason)
-
-
-def _delivery(row: Row) -> tuple[bool, Properties | None]:
-    """Whether to retain the row, and its MQTT properties, as of now."""
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    retain = row.retain
-    if row.correlation is not None:
-        properties.CorrelationData = row.correlation
-    if row.expiry_s is not None:
-        left = row.created + row.expiry_s - time.time()
-        if left > 0 or row.keep != Keep.WHILE_ROOM:
-            properties.MessageExpiryInterval = max(1, round(left))
-        else:
-            # Late, after an outage: still worth a record, no longer the present state.
-            retain = False
-    return retain, properties
+            alarms.on_change = lambda: None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from daemon.draft_settings import Id
+from daemon.signer_settings import Id
 
 SectionKey = Literal[
     "basic_information",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
@@ -32,6 +33,8 @@ class RecordPost:
     def record(self, draft: Draft, fhir: bytes, head: Head, *, whole: bool) -> None:
         """fhir: its JSON. whole: False sends only what it is called and its hash."""
         stream = draft.provenance.stream
+        # The same after a crash between telling and noting that it was told: so a subscriber sees it is one.
+        message_id = uuid5(NAMESPACE_URL, f"urn:eegcopilot:{draft.id}:{draft.version}").hex
         about = RecordRef(
             id=draft.id, version=draft.version, status=draft.status, sha256=digest(draft), label=draft.label
         )
@@ -42,6 +45,7 @@ class RecordPost:
             self._post.draft(
                 stream,
                 DraftMessage(
+                    id=message_id,
                     subject=draft.subject,
                     episode=draft.episode.id,
                     trigger=draft.provenance.trigger,
@@ -55,6 +59,7 @@ class RecordPost:
             self._post.signed(
                 stream,
                 SignedMessage(
+                    id=message_id,
                     subject=draft.subject,
                     episode=draft.episode.id,
                     who=draft.signature.who,
@@ -66,6 +71,10 @@ class RecordPost:
                     audit=audit,
                 ),
             )
+
+    def harden(self) -> None:
+        """Returns when no power cut can take away the records told so far. From any thread."""
+        self._post.harden()
 
     def answer(self, stream: str, reply: Reply, correlation: bytes | None) -> None:
         """Piece by piece, then once more whole, with what it rests on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
 
@@ -27,21 +26,18 @@ from pipeline.wavelet import METHODS, versioned
 _PACKAGE = "eeg-emotion-copilot"
 
 
-class Records(AbstractContextManager["Records"]):
-    """The archive, the drafting thread's work, and a scribe for each stream."""
+class Records:
+    """The drafting thread's work, and a scribe for each stream."""
 
-    def __init__(self, settings: Config, bundle: Bundle, reader: Reader, post: Post, turns: Turns) -> None:
-        """The state directory has to be there. Raises OutboxError where it cannot hold the archive."""
+    def __init__(
+        self, settings: Config, bundle: Bundle, reader: Reader, post: Post, turns: Turns, archive: Archive
+    ) -> None:
         self._settings = settings.drafts
         self._bundle = bundle
         self._reader = reader
         self._turns = turns
-        self._archive = Archive(settings.state_directory())
         signers = {signer.id: signer for signer in settings.signer}
-        self.drafting = Drafting(settings.drafts, signers, self._archive, RecordPost(post), self._equip)
-
-    def __exit__(self, *exc: object) -> None:
-        self._archive.__exit__()
+        self.drafting = Drafting(settings.drafts, signers, archive, RecordPost(post), self._equip)
 
     def scribe(self, stream: config.Stream) -> Scribe:
         """In a running event loop."""

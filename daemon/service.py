@@ -10,6 +10,8 @@ from importlib import metadata
 
 import structlog
 
+from daemon.alarms import Alarms
+from daemon.archive import Archive
 from daemon.commands import Commands
 from daemon.config import Config
 from daemon.config import Stream as StreamSettings
@@ -21,6 +23,9 @@ from daemon.notify import notify, watchdog_s
 from daemon.outbox import Outbox
 from daemon.post import Post
 from daemon.publisher import Publisher
+from daemon.reception import Reception
+from daemon.recorder import Recorder
+from daemon.recorders import Recorders
 from daemon.records import Records
 from daemon.stream import Stream
 from daemon.telling import Telling
@@ -62,19 +67,31 @@ class Service:
         exception group what ended a task: LoginError, OutboxError.
         """
         config, mqtt = self._config, self._config.mqtt
+        alarms = Alarms()
         with ExitStack() as whole:
             outbox = whole.enter_context(
-                Outbox(config.state_directory(), max_waiting=config.state.max_waiting)
+                Outbox(
+                    config.state_directory(),
+                    max_waiting=config.state.max_waiting,
+                    max_bytes=config.state.max_mib * 2**20,
+                    alarms=alarms,
+                )
             )
             self._session = outbox.session
             turns, latencies = Turns(), Latencies()
             inference = Inference(self._reader, turns)
             post = Post(outbox, Topics(mqtt.site, mqtt.node), mqtt.reading_expiry_s)
-            records = self._records(whole, post, turns)
+            archive = whole.enter_context(Archive(config.state_directory()))
+            records = self._records(archive, post, turns)
             drafting = records.drafting if records is not None else None
-            streams = {s.name: self._stream(s, post, inference, latencies, records) for s in config.stream}
-            commands = Commands(streams, post)
-            publisher = Publisher(mqtt, outbox, post, self._info, commands.handle)
+            recorders = whole.enter_context(Recorders(config, alarms))
+            streams = {
+                s.name: self._stream(s, post, inference, latencies, records, recorders.get(s.name))
+                for s in config.stream
+            }
+            reception = Reception(whole, config, archive, config.state_directory())
+            commands = Commands(streams, post, reception.door, reception.identities)
+            publisher = Publisher(mqtt, outbox, post, self._info, commands.handle, reception.trail.refused)
             checkup = Checkup(streams, outbox, publisher, commands, latencies, drafting)
             self._streams = streams
             farewell = asyncio.Event()
@@ -88,6 +105,7 @@ class Service:
                     tasks.create_task(_every(WATCH_S, self._watch), name="watch"),
                     tasks.create_task(_every(PURGE_S, lambda: self._purge(outbox)), name="purge"),
                     tasks.create_task(_watchdog(streams, inference), name="watchdog"),
+                    tasks.create_task(reception.follow(), name="broker-log"),
                 ]
                 log.info("ready", streams=list(streams), bundle=self._bundle.id, session=outbox.session)
                 notify("READY=1")
@@ -112,10 +130,10 @@ class Service:
         """Received so far, of all streams."""
         return sum(stream.samples for stream in self._streams.values())
 
-    def _records(self, whole: ExitStack, post: Post, turns: Turns) -> Records | None:
+    def _records(self, archive: Archive, post: Post, turns: Turns) -> Records | None:
         if not self._config.drafts.enabled:
             return None
-        return whole.enter_context(Records(self._config, self._bundle, self._reader, post, turns))
+        return Records(self._config, self._bundle, self._reader, post, turns, archive)
 
     def _stream(
         self,
@@ -124,11 +142,12 @@ class Service:
         inference: Inference,
         latencies: Latencies,
         records: Records | None,
+        recorder: Recorder | None,
     ) -> Stream:
         model = ModelRef(id=self._bundle.id, sha256=self._bundle.sha256)
         telling = Telling(settings.name, post, model, latencies)
         scribe = records.scribe(settings) if records is not None else None
-        return Stream(settings, self._bundle.manifest.pipeline, inference, telling, scribe)
+        return Stream(settings, self._bundle.manifest.pipeline, inference, telling, scribe, recorder)
 
     def _info(self) -> Info:
         manifest = self._bundle.manifest

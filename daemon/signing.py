@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 
 from daemon.archive import Archive
-from daemon.draft_settings import Signer
 from daemon.errors import CommandError
 from daemon.messages import iso
 from daemon.record_commands import Sign
+from daemon.signer_settings import Signer
 from pipeline.drafts.context import clean
 from pipeline.drafts.record import Draft, Signature, digest, signed
 

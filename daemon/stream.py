@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import structlog
 
 from daemon import config
+from daemon.clocks import ClockWatch
 from daemon.commands import Patient
 from daemon.errors import CommandError
 from daemon.inference import Inference, Request
 from daemon.intake import Intake
 from daemon.messages import Calibration, StreamHealth, StreamState
 from daemon.record_commands import Ask, Sign
+from daemon.recorder import Recorder
 from daemon.scribe import Scribe
 from daemon.sources.base import SourceEvent
-from daemon.telling import Telling
+from daemon.telling import Telling, labelled
 from daemon.vigil import Vigil
 from daemon.wearer import Wearer
 from pipeline.errors import MontageError
@@ -38,15 +41,22 @@ class Stream:
         inference: Inference,
         telling: Telling,
         scribe: Scribe | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
-        """scribe: None where no records are made."""
+        """scribe: None where no records are made. recorder: None where nothing is recorded."""
         self.name = settings.name
         self._settings = settings
         self._pipeline = pipeline
         self._telling = telling
         self._scribe = scribe
-        self._intake = Intake(settings.name, settings.source, self._on_event)
-        self._lane = inference.lane(settings.name, self._deliver, lossless=self._intake.lossless)
+        self._recorder = recorder
+        self._intake = Intake(settings.name, settings.source, self._on_event, recorder)
+        # Half a window, so that a label is not older than a window when it is told.
+        fresh_s = math.inf if self._intake.lossless else pipeline.window / 2
+        self._lane = inference.lane(
+            settings.name, self._deliver, lossless=self._intake.lossless, fresh_s=fresh_s
+        )
+        self._clocks = ClockWatch()
         self._vigil = Vigil(settings.source.stall_s, settings.min_quality)
         self._wearer = Wearer(settings.subject, Person(settings.age, settings.gender))
         self._session: Session | None = None
@@ -63,6 +73,8 @@ class Stream:
             await self._take(chunk)
         await self._lane.drained()
         self._close_episode()
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
         self._on_event(SourceEvent("ended", "stopped", time.time()))
 
     def stop(self) -> None:
@@ -89,6 +101,7 @@ class Stream:
 
     def watch(self) -> None:
         """To be called now and then: silence is an event that nobody reports."""
+        self._mind_clock()
         if self._scribe is not None:
             self._scribe.watch()
         self._tell_status()
@@ -110,6 +123,8 @@ class Stream:
         # Another person's rest says nothing about this one.
         self._close_episode()
         self._wearer = Wearer(patient.subject, person)
+        if self._recorder is not None:
+            self._recorder.meet(patient.subject)
         if self._scribe is not None:
             self._scribe.meet(patient)
         return f"new subject {patient.subject}, {self.calibrate()}"
@@ -139,10 +154,13 @@ class Stream:
             windows_calibrating=self._calibrating,
             windows_waiting=len(self._lane),
             windows_dropped=self._lane.dropped,
+            windows_stale=self._lane.stale,
             labels=self._labels,
             abstained=self._abstained,
             rate_nominal=stats.rate_nominal,
             rate_true=stats.rate_true,
+            recorded=self._recorder.recorded if self._recorder else None,
+            unrecorded=self._recorder.unrecorded if self._recorder else None,
         )
 
     def _on_event(self, event: SourceEvent) -> None:
@@ -151,6 +169,7 @@ class Stream:
 
     async def _take(self, chunk: Chunk) -> None:
         self._vigil.samples(time.monotonic())
+        self._vigil.rate(self._intake.stats.rate_fault)
         if (chunk.channels, chunk.rate) != self._shape:
             self._begin_session(chunk)
         if self._session is not None:
@@ -174,16 +193,24 @@ class Stream:
         await self._lane.put(Request(item, self._wearer))
 
     def _deliver(self, reading: Reading, wearer: Wearer) -> None:
+        self._mind_clock()
         reading = wearer.smoother.feed(reading)
         self._abstained += reading.abstained
         self._labels += not reading.abstained
         self._telling.emotion(reading, wearer.subject)
+        if self._recorder is not None:
+            self._recorder.note("label", reading.span.end, **labelled(reading))
         # Episodes of somebody who has been replaced were closed then.
         if wearer is self._wearer:
             told = wearer.episodes.feed(reading)
             self._telling.episodes(wearer, told)
             if self._scribe is not None:
                 self._scribe.reading(reading, told)
+
+    def _mind_clock(self) -> None:
+        """An episode's length is that of its UTC times: none may lie across a step of the clock."""
+        if self._clocks.step():
+            self._close_episode()
 
     def _close_episode(self) -> None:
         """Whatever runs ends now, though no reading says so."""

@@ -88,5 +88,20 @@ class Telling:
             self._post.episode(self._name, message)
 
 
+def labelled(reading: Reading) -> dict[str, object]:
+    """A reading as a recording notes it: whole, so that live and offline can be compared bit for bit."""
+    span = reading.span
+    return {
+        "label": reading.label,
+        "p": reading.p,
+        "p_smooth": reading.p_smooth,
+        "reason": reading.reason,
+        "quality": reading.quality,
+        "segment": span.segment,
+        "start": iso(span.start),
+        "end": iso(span.end),
+    }
+
+
 def _rounded(p: dict[str, float]) -> dict[str, float]:
     return {label: round(value, 4) for label, value in p.items()}

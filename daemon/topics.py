@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ROOT = "eegcopilot/v1"
+REPLAY = "replay-outbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Topics:
         return f"{self.base}/cmd/+/+"
 
     @property
+    def replay(self) -> str:
+        """The one command that is the node's, not a stream's."""
+        return f"{self.base}/cmd/{REPLAY}"
+
+    @property
     def response(self) -> str:
         return f"{self.base}/cmd/response"
 
@@ -47,7 +53,9 @@ class Topics:
         return f"{self.base}/cmd/{stream}/{verb}"
 
     def parse_command(self, topic: str) -> tuple[str, str] | None:
-        """(stream, verb) of a command's topic; None if it is none."""
+        """(stream, verb) of a command's topic, ("", verb) of the node's own; None if it is none."""
+        if topic == self.replay:
+            return "", REPLAY
         start = f"{self.base}/cmd/"
         levels = topic.removeprefix(start).split("/")
         if not topic.startswith(start) or len(levels) != 2:

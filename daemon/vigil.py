@@ -22,6 +22,7 @@ class Vigil:
         self._gone = True  # by the source's own account, since the last sample
         self._refusal = ""
         self._fault = ""
+        self._rate_fault = ""
         self.calibration: Calibration | None = Calibration(0.0, 0.0)
         """Progress while calibrating, None when done."""
 
@@ -40,6 +41,10 @@ class Vigil:
         """Samples come but cannot be used, for a reason that lasts; empty when mended."""
         self._refusal = reason
 
+    def rate(self, fault: str) -> None:
+        """Samples come at another rate than is claimed, and so all results are off; empty when mended."""
+        self._rate_fault = fault
+
     def window(self, score: float, abstained: str) -> None:
         """score: share of good channels, 0..1. abstained: why the window cannot be read, else empty."""
         self._fault = abstained
@@ -57,6 +62,8 @@ class Vigil:
             return "stalled", f"no samples for {self._stall_s:g} s"
         if self._refusal:
             return "degraded", self._refusal
+        if self._rate_fault:
+            return "degraded", self._rate_fault
         if self.calibration is not None:
             return "calibrating", self._fault
         if self._fault:

@@ -12,7 +12,8 @@ import msgspec
 
 from export.onnx import ExportError
 from pipeline.bundle import Bundle
-from pipeline.errors import BundleError
+from pipeline.errors import BundleError, KeyFileError
+from pipeline.keys import private_key
 
 
 def main() -> int:
@@ -20,7 +21,7 @@ def main() -> int:
     try:
         for line in _run(args):
             print(line, flush=True)
-    except (ExportError, BundleError) as error:
+    except (ExportError, BundleError, KeyFileError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         graphs="their folder",
     )
     _add_windows(p)
-    verb(
+    p = verb(
         "seal",
         "make a bundle: manifest, hashes, model card",
         model="fused graph",
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         provenance="TOML: version, summary, training data and licence",
         out="the bundle's folder",
     )
+    p.add_argument("--key", type=Path, help="sign the bundle with this private key (see `eeg-copilot key`)")
     p = verb(
         "trial",
         "a bundle for measurements of speed: it never says a label",
@@ -119,7 +121,8 @@ def _run(args: argparse.Namespace) -> Iterator[str]:
                 provenance = msgspec.convert(tomllib.loads(args.provenance.read_text()), Provenance)
             except msgspec.ValidationError as error:
                 raise ExportError(f"{args.provenance}: {error}") from error
-            bundle = seal(args.model, args.results, provenance, args.out)
+            key = private_key(args.key) if args.key else None
+            bundle = seal(args.model, args.results, provenance, args.out, key)
             yield f"{bundle.id} in {bundle.path}, sha256 {bundle.sha256[:12]}"
         case "trial":
             from export.trial import trial

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import onnx
 import tomli_w
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from export.answers import TorchAnswers
 from export.card import card
@@ -20,7 +21,19 @@ from export.onnx import ExportError
 from export.reference import REFERENCE, write_reference
 from export.windows import random_cases
 from pipeline import prompt
-from pipeline.bundle import CARD, MANIFEST, MODEL, TOKENIZER, Bundle, Manifest, Metrics, Training, file_sha256
+from pipeline.bundle import (
+    CARD,
+    MANIFEST,
+    MODEL,
+    TOKENIZER,
+    Bundle,
+    Manifest,
+    Metrics,
+    Training,
+    file_sha256,
+    read_manifest,
+)
+from pipeline.bundle_signature import write_signature
 from pipeline.model import QUANTISATION
 from pipeline.scoring import probabilities
 from pipeline.settings import PipelineSettings
@@ -38,11 +51,17 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: Training
 
 
-def seal(model: Path, results: Path, provenance: Provenance, out: Path) -> Bundle:
+def seal(
+    model: Path,
+    results: Path,
+    provenance: Provenance,
+    out: Path,
+    key: Ed25519PrivateKey | None = None,
+) -> Bundle:
     """Assembles the bundle from a fused graph and the folder of trained weights and their evaluation.
 
     The figures of `export compare` are told in the card where they lie beside the graph. The old bundle at
-    `out` is replaced only by a whole new one.
+    `out` is replaced only by a whole new one. key: signs the bundle.
     """
     recipe = _json(results / "recipe.json")
     evaluation = _json(results / "evaluation.json")
@@ -78,6 +97,8 @@ def seal(model: Path, results: Path, provenance: Provenance, out: Path) -> Bundl
         files={name: file_sha256(fresh / name) for name in (MODEL, TOKENIZER, CARD, REFERENCE)},
     )
     write_manifest(manifest, fresh)
+    if key is not None:
+        write_signature(fresh, read_manifest(fresh), key)
     bundle = Bundle.load(fresh)  # what we ship is what the daemon will accept
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline import prompt
+from pipeline.bundle_signature import check_signature
 from pipeline.errors import BundleError
 from pipeline.settings import PipelineSettings
 
@@ -85,9 +87,14 @@ class Bundle:
         return self.manifest.id
 
     @classmethod
-    def load(cls, path: Path) -> Bundle:
-        """Raises BundleError, one line, where the bundle is missing, damaged or of another pipeline."""
-        raw = _read_manifest(path)
+    def load(cls, path: Path, trusted: Collection[str] = ()) -> Bundle:
+        """Raises BundleError, one line, where the bundle is missing, damaged or of another pipeline.
+
+        trusted: public keys as text; where there are any, one of them has to have signed the bundle.
+        """
+        raw = read_manifest(path)
+        if trusted:
+            check_signature(path, raw, trusted)
         try:
             manifest = msgspec.convert(tomllib.loads(raw.decode()), Manifest)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
@@ -117,7 +124,8 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_manifest(path: Path) -> bytes:
+def read_manifest(path: Path) -> bytes:
+    """Its bytes, whatever is in them. Raises BundleError."""
     manifest = path / MANIFEST
     try:
         if manifest.stat().st_size > _MANIFEST_LIMIT:

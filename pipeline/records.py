@@ -29,6 +29,8 @@ class Chunk:
     channels: names, one a row of `data`.
     rate: sampling rate the source claims, Hz.
     segment: a gap or a reconnection starts a new segment; samples within one are contiguous.
+    stamps: float64 (n_samples,), seconds on the source's own clock, as they came; None where it gives none.
+    offset: what to add to the stamps to get the host's monotonic clock, seconds.
     """
 
     data: Float32
@@ -39,6 +41,8 @@ class Chunk:
     channels: tuple[str, ...]
     rate: float
     segment: int
+    stamps: Float64 | None = None
+    offset: float = 0.0
 
     @property
     def n_samples(self) -> int:

@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiomqtt
+import pytest
+import structlog
 from broker import Listener, Mosquitto, listening
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from publishing import Node, at, running
 
+from daemon.authority import Authority, StrangerError
 from daemon.commands import Patient
+from daemon.nonces import Nonces
+from daemon.signer_settings import CommandRules
 from daemon.topics import Topics
 
 
@@ -67,6 +72,9 @@ HOSTILE = [
     ("bed", "patient", b'{"subject": "pseudo-1", "age": NaN}', "not JSON"),
     ("bed", "patient", b" " * 13_000, "bytes"),
     ("bed", "calibrate", b'{"now": true}', "now"),
+    ("bed", "calibrate", b" " * 300, "bytes"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "history": ' + b"[" * 20 + b"]" * 20 + b"}", "16 levels"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "complaint": "Mrs. Miller coughs"}', "looks like a name"),
     ("bed", "explode", b"", "there are calibrate, patient"),
     ("nobody", "calibrate", b"", "there are bed"),
     ("x" * 3000, "calibrate", b"", "there are bed"),
@@ -120,3 +128,73 @@ def test_flood_of_commands_is_survived(mosquitto: Mosquitto, tmp_path: Path) -> 
             assert not node.task.done()
 
     asyncio.run(body())
+
+
+def test_too_many_of_one_command_leave_the_others_alone(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """A client that calibrates in a loop does not keep the sitting calibrating for ever."""
+
+    async def body() -> None:
+        topics = Topics("lab", "n1")
+        async with commanded(mosquitto, tmp_path) as (node, ear):
+            answers = [await ask(ear, topics.command("bed", "calibrate"), b"", b"c%d" % n) for n in range(12)]
+            assert [answer["ok"] for answer in answers] == [True] * 6 + [False] * 6
+            assert "too many calibrate: try again in" in answers[-1]["detail"]
+            assert node.bed.told == ["calibrate"] * 6
+            patient = b'{"subject": "pseudo-1"}'
+            assert (await ask(ear, topics.command("bed", "patient"), patient, b"p"))["ok"]
+
+    asyncio.run(body())
+
+
+def test_refusals_without_end_are_counted_and_not_all_answered(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    async def body() -> None:
+        topics = Topics("lab", "n1")
+        with structlog.testing.capture_logs() as logs:
+            async with commanded(mosquitto, tmp_path) as (node, ear):
+                await asyncio.gather(
+                    *(ear.client.publish(topics.command("bed", "calibrate"), b"[]", 1) for _ in range(300))
+                )
+                assert (await ask(ear, topics.command("bed", "calibrate"), b"", b"end"))["ok"]
+                assert node.commands.refused == 300
+                assert node.commands.unanswered >= 200
+                assert len(ear.under("response")) < 100
+        assert len([line for line in logs if line["event"] == "command refused"]) < 100
+
+    asyncio.run(body())
+
+
+def test_nothing_is_published_where_a_sender_wants_it(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """MQTT 5 lets a request name a topic for its response: ours would be a way to speak with our voice."""
+
+    async def body() -> None:
+        topics = Topics("lab", "n1")
+        async with commanded(mosquitto, tmp_path) as (_, ear), listening(mosquitto.port, "door/#") as door:
+            for number, wanted in enumerate(("door/open", topics.of("bed", "emotion"), "door/" * 99)):
+                properties = Properties(PacketTypes.PUBLISH)
+                properties.ResponseTopic = wanted
+                properties.CorrelationData = b"r%d" % number
+                await ear.client.publish(topics.command("bed", "calibrate"), b"{}", 1, False, properties)
+            await ear.until(lambda: len(ear.under("cmd/response")) == 3)
+            await ear.client.publish("door/last", b"{}", 1)
+            await door.until(lambda: door.heard)
+            assert [topic for topic, _, _ in door.heard] == ["door/last"]
+        async with listening(mosquitto.port) as retained:
+            await retained.until(lambda: retained.under("n1/info"))
+            assert not retained.under("bed/emotion")
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(b"", b"{", b"\xff", b'"\x80"', b"1e400", b'{"schema": "eegcopilot.command/1", "time": 1e400}'),
+        *(b"[" * 100_000, b'{"a":' * 100_000, b'{"schema": ["eegcopilot.command/1"]}'),
+    ],
+)
+def test_what_is_no_signed_command_is_a_strangers(tmp_path: Path, payload: bytes) -> None:
+    with Nonces(tmp_path) as nonces:
+        authority = Authority([], CommandRules(), nonces)
+        with pytest.raises(StrangerError, match="signed command") as refusal:
+            authority.admit("eegcopilot/v1/lab/n1/cmd/bed/calibrate", "calibrate", payload, 0.0)
+    assert str(refusal.value).isprintable()

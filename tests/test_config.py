@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import load_config, read_password
+from daemon.config import load_config
 from daemon.errors import ConfigError
+from daemon.mqtt_settings import read_password, warnings
 from daemon.sources.settings import RecordingSource, SimulatorSource
 
 STREAM = '[[stream]]\nname = "bed-1"\nsource = {kind = "simulator"}\n'
+SIGNER = '[[signer]]\nid = "dr-1"\n'
+KEY = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="  # RFC 8032, 7.1, the first test's
 
 
 def write(folder: Path, text: str) -> Path:
@@ -68,11 +71,36 @@ def test_same_meaning_same_fingerprint(tmp_path: Path) -> None:
         ("stream = 3\n", ["stream", "array", "got 3"]),
         ("[mqtt\n", ["not a TOML file"]),
         ("[mqtt]\npassword = 'secret'\n" + STREAM, ["mqtt.password: unknown key", "'password_file'"]),
-        ("[mqtt]\nhost = 'broker.example'\n" + STREAM, ["mqtt.host", "tls = true", "plain = true"]),
-        ("[mqtt]\nhost = '10.0.0.5'\n" + STREAM, ["mqtt.host", "plain = true"]),
+        (
+            "[mqtt]\nhost = 'broker.example'\n" + STREAM,
+            ["mqtt.host", "tls = true", "plain_over_network = true"],
+        ),
+        ("[mqtt]\nhost = '10.0.0.5'\n" + STREAM, ["mqtt.host", "plain_over_network = true"]),
         ("[mqtt]\nca_file = 'none.pem'\n" + STREAM, ["mqtt.ca_file", "none.pem is not a file"]),
         ("[mqtt]\ncert_file = 'a.pem'\n" + STREAM, ["mqtt.key_file", "both"]),
         ("[mqtt]\nusername = 'me'\n" + STREAM, ["mqtt.username", "password_file"]),
+        ("[mqtt]\ntls = true\nplain_over_network = true\n" + STREAM, ["plain_over_network", "leave it out"]),
+        ("[mqtt]\nca_file = 'credential:ca'\n" + STREAM, ["mqtt.ca_file", "LoadCredential="]),
+        ("[mqtt]\nca_file = 'credential:../ca'\n" + STREAM, ["mqtt.ca_file", "LoadCredential="]),
+        ("[mqtt]\nusername = 'me'\npassword_file = 'none'\n" + STREAM, ["mqtt.password_file", "not a file"]),
+        ("[model]\ntrusted_keys = ['ed25519:x']\n" + STREAM, ["model.trusted_keys[0]", "key new"]),
+        ("[drafts]\nidentity = 'mqtt'\n" + STREAM, ["drafts.identity", "node, refuse"]),
+        ("[commands]\nmax_age_s = 1\n" + STREAM, ["commands.max_age_s", ">= 5"]),
+        (SIGNER + "may = ['dance']\n" + STREAM, ["signer[0].may", "calibrate", "'dance'"]),
+        (SIGNER + SIGNER + STREAM, ["signer[1].id", "taken"]),
+        (SIGNER + "public_key = 'me'\n" + STREAM, ["signer[0].public_key", "not a public key"]),
+        (
+            SIGNER + f"public_key = '{KEY}'\n[[signer]]\nid = 'dr-2'\n" + STREAM,
+            ["signer[1].public_key", "missing"],
+        ),
+        (
+            SIGNER + f"public_key = '{KEY}'\n[[signer]]\nid = 'dr-2'\npublic_key = '{KEY}'\n" + STREAM,
+            ["signer[1].public_key", "'dr-1' has the same"],
+        ),
+        (
+            "[mqtt]\nhost = 'broker.example'\ntls = true\n" + SIGNER + STREAM,
+            ["signer[0].public_key", "missing", "another machine"],
+        ),
         ("[log]\nlevel = 'loud'\n" + STREAM, ["log.level", "'loud'", "warning"]),
         ("[model]\nthreads = 0\n" + STREAM, ["model.threads", ">= 1"]),
     ],
@@ -101,7 +129,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_other_machine_with_tls_or_plain(tmp_path: Path) -> None:
-    for extra in ("tls = true", "plain = true"):
+    for extra in ("tls = true", "plain_over_network = true"):
         config = load_config(write(tmp_path, f"[mqtt]\nhost = 'broker.example'\n{extra}\n" + STREAM))
         assert config.mqtt.encrypted == (extra == "tls = true")
 
@@ -117,6 +145,7 @@ def test_paths_start_at_the_file(tmp_path: Path) -> None:
 
 def test_password_from_file_and_from_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").write_text("from-file\n")
+    (tmp_path / "secret").chmod(0o600)
     with_file = "[mqtt]\nusername = 'me'\npassword_file = 'secret'\n" + STREAM
     assert read_password(load_config(write(tmp_path, with_file)).mqtt) == "from-file"
     credentials = tmp_path / "credentials"
@@ -125,6 +154,35 @@ def test_password_from_file_and_from_credentials(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     without = "[mqtt]\nusername = 'me'\n" + STREAM
     assert read_password(load_config(write(tmp_path, without)).mqtt) == "from-systemd"
+
+
+def test_secrets_that_others_may_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    file = write(tmp_path, "[mqtt]\nusername = 'me'\npassword_file = 'secret'\n" + STREAM)
+    for mode in (0o644, 0o604, 0o660):
+        secret.chmod(mode)
+        with pytest.raises(ConfigError, match=r"mqtt.password_file: others may read .*chmod 600") as refusal:
+            load_config(file)
+        assert "hunter2" not in str(refusal.value)
+    secret.chmod(0o600)
+    assert read_password(load_config(file).mqtt) == "hunter2"
+    # systemd's own, whose access list shows as group bits.
+    secret.chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    named = "[mqtt]\nusername = 'me'\npassword_file = 'credential:secret'\n" + STREAM
+    assert read_password(load_config(write(tmp_path, named)).mqtt) == "hunter2"
+
+
+def test_what_is_unwise_is_said(tmp_path: Path) -> None:
+    def said(text: str) -> list[str]:
+        return warnings(load_config(write(tmp_path, f"[mqtt]\n{text}\n" + STREAM)).mqtt)
+
+    assert said("") == said("tls = true") == []
+    (aloud,) = said("host = '10.0.0.5'\nplain_over_network = true")
+    assert aloud.startswith("mqtt.plain_over_network: everybody")
+    (named,) = said("tls = true\ncheck_server_name = false")
+    assert named.startswith("mqtt.check_server_name")
 
 
 def test_state_directory_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,20 @@
 """Publisher and outbox against a real mosquitto."""
 
 import asyncio
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import structlog
 from broker import Mosquitto, listening
+from certificates import Authority
 from publishing import at, emotion, running
 
 from daemon.decoding import decode
 from daemon.errors import LoginError
 from daemon.outbox import Outbox
 from daemon.post import Post
+from daemon.sending import CONFIRM_S
 from daemon.topics import Topics
 
 
@@ -70,7 +71,7 @@ def test_broker_that_is_not_there_yet(tmp_path: Path, free_mosquitto: Mosquitto)
             async with listening(free_mosquitto.port):
                 await node.finish()
             assert node.outbox.counts()["waiting"] == 0
-            assert node.publisher.sent == 50
+            assert node.publisher.sender.sent == 50
 
     asyncio.run(body())
 
@@ -130,6 +131,23 @@ def test_denied_publish_is_seen_and_blocks_nobody(tmp_path: Path) -> None:
         broker.stop()
 
 
+def test_broker_that_hangs_up_on_the_birth_is_tried_again_soon(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic read eegcopilot/#\n")
+    settings = f"allow_anonymous true\nacl_file {acl}\nmax_queued_messages 0"
+    broker = Mosquitto(tmp_path, settings=settings).start()
+
+    async def body() -> None:
+        async with running(at(broker), tmp_path / "state") as node, asyncio.timeout(CONFIRM_S - 5):
+            while node.publisher.connects < 3:
+                await asyncio.wait({node.task}, timeout=0.05)
+
+    try:
+        asyncio.run(body())
+    finally:
+        broker.stop()
+
+
 def test_refused_login_ends_it(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path, settings="allow_anonymous false").start()
 
@@ -148,7 +166,7 @@ def test_late_reading_is_told_but_no_longer_the_present(mosquitto: Mosquitto, tm
     async def body() -> None:
         with Outbox(tmp_path) as outbox:
             Post(outbox, Topics("lab", "n1"), 60.0).emotion("bed", emotion())
-            outbox._db.execute("update message set created=created-100")
+            outbox._store._db.execute("update message set created=created-100")
         async with listening(mosquitto.port) as ear, running(at(mosquitto), tmp_path) as node:
             await ear.until(lambda: ear.under("bed/emotion"))
             await node.finish()
@@ -161,19 +179,18 @@ def test_late_reading_is_told_but_no_longer_the_present(mosquitto: Mosquitto, tm
 
 # paho leaves the socket of a failed handshake to the garbage collector, which closes it with a warning.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
 def test_over_tls_with_a_password(tmp_path: Path) -> None:
-    key, certificate, users = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "users"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    names = "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*make.split(), *names.split(), *files], check=True, capture_output=True)
+    authority, users, password = Authority(tmp_path, "own"), tmp_path / "users", tmp_path / "password"
+    server = authority.server()
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(users), "eeg", "secret"], check=True)
-    (tmp_path / "password").write_text("secret\n")
-    settings = f"allow_anonymous false\npassword_file {users}\ncertfile {certificate}\nkeyfile {key}"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    settings = (
+        f"allow_anonymous false\npassword_file {users}\ncertfile {server.certificate}\nkeyfile {server.key}"
+    )
     broker = Mosquitto(tmp_path, settings=settings).start()
-    secure = at(broker, username="eeg", password_file=str(tmp_path / "password"), ca_file=str(certificate))
-    other_ca = at(broker, username="eeg", password_file=str(tmp_path / "password"), tls=True)
+    secure = at(broker, username="eeg", password_file=str(password), ca_file=str(authority.file))
+    other_ca = at(broker, username="eeg", password_file=str(password), tls=True)
 
     async def body() -> None:
         async with running(secure, tmp_path / "state") as node:
@@ -185,7 +202,7 @@ def test_over_tls_with_a_password(tmp_path: Path) -> None:
             async with running(other_ca, tmp_path / "state") as node:
                 node.stop.set()
                 await asyncio.wait_for(node.task, 15)
-        assert any("CERTIFICATE_VERIFY_FAILED" in str(line.get("reason")) for line in logs)
+        assert any("from a CA that is not trusted here" in str(line.get("reason")) for line in logs)
 
     try:
         asyncio.run(body())

@@ -122,12 +122,27 @@ def test_real_xdf_files(shared_data):
 
 def test_damaged_xdf_is_refused(tmp_path, shared_data):
     whole = shared_data("xdf/obci_8ch_1000Hz_9s.xdf").read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"XDF:", b"hello" * 100, whole[:2000]):
+    for content in (b"", b"XDF:", b"hello" * 100, whole[:300], bytes(5000)):
         path = tmp_path / "a.xdf"
         path.write_bytes(content)
         with pytest.raises(RecordingError) as refusal:
             open_recording(path)
         assert "\n" not in str(refusal.value)
+
+
+def test_xdf_that_breaks_off_is_read_as_far_as_it_goes(tmp_path, shared_data):
+    whole = open_recording(shared_data("xdf/obci_8ch_1000Hz_9s.xdf"))
+    raw = whole.path.read_bytes()
+    path = tmp_path / "a.xdf"
+    path.write_bytes(raw[: len(raw) // 2])
+    half = open_recording(path)
+    assert 0.3 < half.n_samples / whole.n_samples < 0.7
+    assert np.array_equal(half.segments[0].data, whole.segments[0].data[:, : half.n_samples])
+    assert "breaks off" in half.warnings[-1] and "\n" not in half.warnings[-1]
+    # What its end announces has to be there: samples missing from the middle are another matter.
+    path.write_bytes(raw.replace(b"<sample_count>95", b"<sample_count>99"))
+    with pytest.raises(RecordingError, match="truncated"):
+        open_recording(path)
 
 
 VHDR = """Brain Vision Data Exchange Header File Version 1.0
@@ -209,6 +224,28 @@ def test_damaged_brainvision_is_refused(tmp_path):
         write_brainvision(tmp_path, header=VHDR.replace(*change))
         with pytest.raises(RecordingError, match=match):
             open_recording(path)
+
+
+def test_damage_that_only_shows_while_reading_is_refused_too(tmp_path):
+    for change, match in (
+        (("NumberOfChannels=4", "NumberOfChannels=0"), "damaged"),
+        (("SamplingInterval=4000", "SamplingInterval=1e-300"), "damaged"),
+        (("SamplingInterval=4000", "SamplingInterval=-4000"), "sampling rate of -250 Hz"),
+        (("Fp1,,0.5,µV", "Fp1,,0.5,\x1b[2J\x07furlong"), r"unit .*furlong"),
+    ):
+        path, _ = write_brainvision(tmp_path, header=VHDR.replace(*change))
+        with pytest.raises(RecordingError, match=match) as refusal:
+            open_recording(path)
+        assert str(refusal.value).isprintable()
+    path, _ = write_brainvision(tmp_path)
+    (tmp_path / "a.vmrk").write_text("BrainVision Data Exchange Marker File, Version 1.0\n")
+    with pytest.raises(RecordingError, match="damaged"):
+        open_recording(path)
+    write_csv(tmp_path / "a.csv", np.ones(100, bool))
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace("1.000000", "1e400", 1))
+    with pytest.raises(RecordingError, match="damaged"):
+        open_recording(tmp_path / "a.csv", LAYOUT)
 
 
 LAYOUT = BoardLayout("cyton", rows=5, eeg=(1, 2), names=("Fp1", "Fp2"), rate=250, time=4, counter=0)

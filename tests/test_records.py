@@ -58,7 +58,8 @@ def test_a_draft_follows_the_episode_and_is_signed_once(
     heard_at: dict[str, float] = {}
 
     async def body() -> None:
-        toml = SIGNERS + sitting(shared_data)
+        # Slow enough for all that is asked below, on a busy machine too, before the recording ends.
+        toml = SIGNERS + sitting(shared_data, speed=20)
         file = configuration(tmp_path, mosquitto.port, toml)
         async with listening(mosquitto.port) as ear, serving(file) as running:
             await ear.until(lambda: [m for m in ear.under("bed/episode") if m["phase"] == "end"], 60)

@@ -94,6 +94,7 @@ class SourceStats:
     samples: received. lost: that should have come and did not, as far as known, outages included.
     gaps: breaks within a connection. reconnects: connections after the first.
     rate_nominal, rate_true: Hz, None until known. backwards: steps back of the stamps.
+    rate_fault: in one line how far the two rates are apart; empty where they agree.
     """
 
     samples: int = 0
@@ -103,3 +104,4 @@ class SourceStats:
     rate_nominal: float | None = None
     rate_true: float | None = None
     backwards: int = 0
+    rate_fault: str = ""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from daemon.clocks import UtcStamps, utc_offset
 from daemon.sources.base import SourceEnded, SourceLost, SourceRefused, StreamInfo, Timing
 from daemon.sources.brainflow_import import (
     BoardIds,
@@ -60,6 +61,7 @@ class BrainFlowBoard:
         self._channels: tuple[str, ...] = ()
         self._clock: SegmentClock | None = None
         self._counter = PackageCounter()
+        self._stamps = UtcStamps()
         self._ready: deque[Chunk] = deque()
         self._heard = 0.0
         self._plays = False
@@ -81,6 +83,7 @@ class BrainFlowBoard:
             )
         self._prepare(which, layout)
         self._layout, self._channels, self._heard = layout, channels, time.monotonic()
+        self._stamps = UtcStamps()
         self._counter = PackageCounter()
         if self._clock is None:
             self._clock = SegmentClock(layout.rate)
@@ -178,11 +181,12 @@ class BrainFlowBoard:
         """data: (n_rows, n_samples), all rows of the board, µV where EEG."""
         assert self._layout is not None and self._clock is not None
         layout = self._layout
-        stamps = data[layout.time]
+        # Stamps are of the host's UTC clock, as the driver read the sample, and somebody may set that clock.
+        stamps = self._stamps.monotonic(data[layout.time])
         eeg = data[list(layout.eeg)].astype(np.float32)
         losses = self._counter.feed(data[layout.counter]) if layout.counter is not None else []
-        # Stamps are of the host's clock, as the driver read the sample: what lay in the buffer is not fresh.
-        waited = max(0.0, time.time() - float(stamps[-1]))
+        # What lay in the buffer is not fresh.
+        waited = max(0.0, now - float(stamps[-1]))
         arrived = now - min(waited, _BUFFER_S)
         at, out = 0, list[Stretch]()
         for index, lost in [*losses, (data.shape[1], 0)]:
@@ -198,12 +202,13 @@ class BrainFlowBoard:
         return Chunk(
             data=stretch.data,
             first_sample=stretch.first_sample,
-            time=stretch.time,
+            time=stretch.time + utc_offset(),
             time_uncertainty=stretch.jitter,
             arrived=stretch.arrived,
             channels=self._channels,
             rate=self._layout.rate,
             segment=stretch.segment,
+            stamps=stretch.stamps,
         )
 
 

@@ -30,7 +30,7 @@ class Stretch:
     data: float32 (n_channels, n_samples).
     first_sample: number of the first; counts lost samples where their number is known.
     time: of the first sample by the stamps' clock; jitter: RMS of the stamps around it; seconds.
-    arrived: when the last sample arrived, as given to `feed`.
+    arrived: when the last sample arrived, as given to `feed`. stamps, offset: likewise.
     """
 
     data: Float32
@@ -39,15 +39,19 @@ class Stretch:
     time: float
     jitter: float
     arrived: float
+    stamps: Float64
+    offset: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """Samples whose stamps hang together. stamps: float64 (n_samples,), seconds."""
+    """Samples whose stamps hang together. stamps: float64 (n_samples,), seconds; raw: before the offset."""
 
     data: Float32
     stamps: Float64
     arrived: float
+    raw: Float64
+    offset: float
 
 
 class _Fit:
@@ -132,15 +136,20 @@ class SegmentClock:
         """Samples a second by the stamps, Hz; None until known."""
         return self._rate_true
 
-    def feed(self, data: Float32, stamps: Float64, arrived: float) -> list[Stretch]:
-        """data: (n_channels, n_samples); stamps: (n_samples,), seconds; arrived: monotonic, seconds."""
+    def feed(self, data: Float32, stamps: Float64, arrived: float, offset: float = 0.0) -> list[Stretch]:
+        """data: (n_channels, n_samples); stamps: (n_samples,), seconds; arrived: monotonic, seconds.
+
+        offset: what to add to the stamps to get this clock's, seconds.
+        """
+        raw, stamps = stamps, stamps + offset
         # Within the data too a jump may lie, as when the reader was late.
         period = self._fit.period if self._fit else 1 / self._rate
         jumps = np.flatnonzero(np.abs(np.diff(stamps) - period) > GAP_S) + 1
         out: list[Stretch] = []
-        for part, times in zip(np.split(data, jumps, axis=1), np.split(stamps, jumps), strict=True):
+        cut = (np.split(data, jumps, axis=1), np.split(stamps, jumps), np.split(raw, jumps))
+        for part, times, given in zip(*cut, strict=True):
             if times.size:
-                out += self._take(_Block(part, times, arrived))
+                out += self._take(_Block(part, times, arrived, given, offset))
         return out
 
     def cut(
@@ -227,4 +236,6 @@ class SegmentClock:
         self._next_sample += block.stamps.size
         if self._fit.seconds >= _RATE_AFTER_S:
             self._rate_true = 1 / self._fit.period
-        return Stretch(block.data, first, self._segment, time, self._fit.jitter, block.arrived)
+        return Stretch(
+            block.data, first, self._segment, time, self._fit.jitter, block.arrived, block.raw, block.offset
+        )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from daemon.clocks import ClockWatch
 from daemon.sources.base import (
     Source,
     SourceEnded,
@@ -24,6 +25,7 @@ _POLL_S = 0.2  # bounds how long a stop request waits for a read
 _BACKOFF_S = (0.25, 10.0)  # first and longest wait before the next attempt
 _REFUSED_S = 10.0  # someone has to mend it, so there is no hurry
 _RATE_TOLERANCE = 0.01  # headsets keep within 0.1 %: above 1 % the nominal rate is wrong
+_RATE_MENDED = 0.007  # and right again, without wavering between the two
 
 
 class Feed:
@@ -39,6 +41,7 @@ class Feed:
         put: Callable[[Chunk], None],
         report: Callable[[SourceEvent], None],
         stall_s: float = 2.0,
+        clocks: ClockWatch | None = None,
     ) -> None:
         self._source = source
         self._put = put
@@ -49,7 +52,8 @@ class Feed:
         self._last: tuple[State, str] | None = None
         self._next_sample: int | None = None
         self._segment: int | None = None
-        self._rate_warned = False
+        self._rate_fault = ""
+        self._clocks = clocks or ClockWatch()
 
     @property
     def stats(self) -> SourceStats:
@@ -75,11 +79,15 @@ class Feed:
                 return
             except _StallError as stalled:
                 self._say("stalled", str(stalled))
+            except _SleepError as slept:
+                # What lies in buffers is from before, and clocks of other hosts have to be compared anew.
+                self._say("lost", str(slept))
+                backoff = _BACKOFF_S[0]
             except SourceLost as lost:
                 self._say("lost", str(lost))
             except SourceRefused as refused:
                 self._say("refused", str(refused))
-                stop.wait(_REFUSED_S)
+                stop.wait(_REFUSED_S * random.uniform(0.8, 1.2))
                 continue
             finally:
                 self._source.close()
@@ -98,6 +106,7 @@ class Feed:
         first = True
         heard = time.monotonic()
         while not stop.is_set():
+            self._mind_clocks()
             chunk = self._source.read(min(_POLL_S, self._stall_s))
             now = time.monotonic()
             if chunk is None:
@@ -134,10 +143,25 @@ class Feed:
         self._check_rate(chunk.rate, timing.rate_true)
 
     def _check_rate(self, nominal: float, true: float | None) -> None:
-        if self._rate_warned or true is None or abs(true / nominal - 1) <= _RATE_TOLERANCE:
+        """A rate that lies moves every band and every time by as much."""
+        if true is None:
             return
-        self._rate_warned = True
-        self._warn(f"the stream claims {nominal:g} Hz and sends {true:.1f}: set its true rate with `rate`")
+        wrong = abs(true / nominal - 1)
+        if wrong > _RATE_TOLERANCE and not self._rate_fault:
+            self._rate_fault = (
+                f"the stream claims {nominal:g} Hz and sends {true:.1f}: set its true rate with `rate`"
+            )
+            self._warn(self._rate_fault)
+        elif wrong < _RATE_MENDED:
+            self._rate_fault = ""
+        self._stats = replace(self._stats, rate_fault=self._rate_fault)
+
+    def _mind_clocks(self) -> None:
+        step, slept = self._clocks.step(), self._clocks.slept()
+        if step:
+            self._warn(f"the host's clock was set by {step:+.1f} s: UTC times follow, durations do not")
+        if slept:
+            raise _SleepError(f"the machine slept for {slept:.0f} s")
 
     def _say(self, state: State, detail: str) -> None:
         # Repeated attempts that fail alike are one piece of news.
@@ -151,3 +175,7 @@ class Feed:
 
 class _StallError(Exception):
     """A stream that is connected and silent."""
+
+
+class _SleepError(Exception):
+    """The machine slept while a stream was connected."""

@@ -13,9 +13,11 @@ from collections import deque
 
 import numpy as np
 
+from daemon.clocks import STEP_S, utc_offset
 from daemon.sources import lsl_streams
 from daemon.sources.base import SourceLost, StreamInfo, Timing
 from daemon.sources.clock import SegmentClock, Stretch
+from daemon.sources.lag import Lag
 from daemon.sources.liblsl import lib, pylsl
 from daemon.sources.settings import LslSource
 from pipeline.records import Chunk
@@ -23,10 +25,10 @@ from pipeline.records import Chunk
 # What liblsl may buffer, seconds: enough for a hiccup of ours, too little to serve the past for long.
 _BUFFER_S = 10
 _OPEN_S = 5.0
-# The system's clock is slewed and stepped: how often its distance from the monotonic clock is read anew.
+# The system's clock is slewed: how often its distance from the monotonic clock is read anew.
 _UTC_EVERY_S = 5.0
-# How fast the usual lag may grow: clocks drift by less than 0.1 %.
-_LAG_CREEP = 1e-3
+# What liblsl raises where a stream goes while it is asked: its own trouble included, which a new inlet ends.
+_GONE = (pylsl.util.LostError, pylsl.util.TimeoutError, pylsl.util.InternalError)
 
 
 class LslInlet:
@@ -43,8 +45,7 @@ class LslInlet:
         self._ready: deque[Chunk] = deque()
         self._utc = 0.0  # UTC minus the monotonic clock
         self._utc_at = -np.inf
-        self._lag = np.inf  # least time from stamp to arrival, of late
-        self._lag_at = 0.0
+        self._lag = Lag()
 
     def open(self) -> StreamInfo:
         found = lsl_streams.find(self._settings)
@@ -54,7 +55,7 @@ class LslInlet:
             channels = lsl_streams.channels(info, self._settings)
             _correction(inlet, _OPEN_S)  # the first takes over half a second, later ones nothing
             inlet.open_stream(_OPEN_S)
-        except (pylsl.util.LostError, pylsl.util.TimeoutError) as error:
+        except _GONE as error:
             raise SourceLost(f"LSL stream {found.name()!r} does not answer") from error
         rate = self._settings.rate or float(info.nominal_srate())
         if self._clock is None:
@@ -64,7 +65,7 @@ class LslInlet:
         self._inlet, self._rate, self._channels = inlet, rate, channels.names
         self._rows = np.array(channels.rows, np.intp)
         self._factors = np.array(channels.factors, np.float32)[:, None]
-        self._lag = np.inf
+        self._lag.reopen(time.monotonic())
         return StreamInfo(
             channels=channels.names,
             rate=rate,
@@ -89,21 +90,22 @@ class LslInlet:
             if not len(stamps):
                 return None
             offset, uncertainty = _correction(self._inlet, 0.2)
-        except (pylsl.util.LostError, pylsl.util.TimeoutError) as error:
+        except _GONE as error:
             self._ready += [self._chunk(stretch, 0.0) for stretch in self._clock.flush()]
             if self._ready:  # the next read finds the stream lost once more
                 return self._ready.popleft()
             raise SourceLost(f"the LSL stream is gone ({error})") from error
         now = time.monotonic()
         # pylsl's clock and Python's monotonic clock are the same one up to the call's own microseconds.
-        stamps = np.where(np.isfinite(stamps), stamps, now - offset) + offset
-        if now - self._utc_at > _UTC_EVERY_S:
-            self._utc, self._utc_at = time.time() - now, now
+        stamps = np.where(np.isfinite(stamps), stamps, now - offset)
+        utc = utc_offset()
+        if now - self._utc_at > _UTC_EVERY_S or abs(utc - self._utc) > STEP_S:
+            self._utc, self._utc_at = utc, now
         # Samples beyond float32's range become infinite; the chain flags them like the others.
         with np.errstate(over="ignore"):
             rows = np.asarray(data.T[self._rows], dtype=np.float32) * self._factors
-        arrived = self._arrived(float(stamps[-1]), now)
-        self._ready += [self._chunk(s, uncertainty) for s in self._clock.feed(rows, stamps, arrived)]
+        arrived = self._lag.arrived(float(stamps[-1]) + offset, now)
+        self._ready += [self._chunk(s, uncertainty) for s in self._clock.feed(rows, stamps, arrived, offset)]
         return self._ready.popleft() if self._ready else None
 
     def close(self) -> None:
@@ -116,13 +118,6 @@ class LslInlet:
     def timing(self) -> Timing:
         return Timing(self._clock.rate_true, self._clock.backwards) if self._clock else Timing()
 
-    def _arrived(self, stamp: float, now: float) -> float:
-        """When the newest sample reached this host: samples that waited in the buffer are not fresh."""
-        lag = now - stamp
-        self._lag = min(lag, self._lag + _LAG_CREEP * (now - self._lag_at))
-        self._lag_at = now
-        return stamp + self._lag
-
     def _chunk(self, stretch: Stretch, uncertainty: float) -> Chunk:
         return Chunk(
             data=stretch.data,
@@ -133,6 +128,8 @@ class LslInlet:
             channels=self._channels,
             rate=self._rate,
             segment=stretch.segment,
+            stamps=stretch.stamps,
+            offset=stretch.offset,
         )
 
 

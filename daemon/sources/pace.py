@@ -16,7 +16,6 @@ class Pacer:
         self._rate = rate
         self._done = 0
         self._start = time.monotonic()
-        self.start_utc = time.time()
 
     def due(self) -> int:
         """Samples due and not yet taken."""

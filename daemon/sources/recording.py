@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.clocks import ClockWatch
 from daemon.sources.base import SourceEnded, SourceRefused, StreamInfo, Timing
 from daemon.sources.pace import Pacer
 from daemon.sources.settings import RecordingSource
@@ -39,6 +40,7 @@ class RecordingPlayer:
         self._pieces: Iterator[_Piece] = iter(())
         self._next: _Piece | None = None
         self._start_utc = 0.0
+        self._clocks = ClockWatch()
         self._start_sample = 0
         self._next_sample = 0
         self._segment = -1
@@ -66,6 +68,7 @@ class RecordingPlayer:
         self._next = next(self._pieces, None)
         # What plays as if it were live has the time of a live stream; what is only read keeps its own.
         now = time.time()
+        self._clocks = ClockWatch()
         self._start_utc = (first.start_utc or now) if settings.speed == 0 else now
         self._start_sample = self._next_sample
         self._pacer = Pacer(first.rate * settings.speed) if settings.speed else None
@@ -87,6 +90,7 @@ class RecordingPlayer:
             if not self._pacer.wait(n, timeout_s):
                 return None
             arrived = self._pacer.take(n)
+            self._start_utc += self._clocks.step()
         else:
             arrived = time.monotonic()
         self._segment += piece.starts_segment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daemon.clocks import utc_offset
 from daemon.sources.base import StreamInfo, Timing
 from daemon.sources.pace import Pacer
 from daemon.sources.settings import SimulatorSource
@@ -28,13 +29,11 @@ class Simulator:
             settings.period_s,
         )
         self._pacer: Pacer | None = None
-        self._first = 0
         self._segment = -1
 
     def open(self) -> StreamInfo:
         settings = self._settings
         self._pacer = Pacer(settings.rate)
-        self._first = self._headset.sample
         self._segment += 1
         return StreamInfo(
             channels=settings.electrodes,
@@ -50,13 +49,13 @@ class Simulator:
         if not self._pacer.wait(block, timeout_s):
             return None
         n = min(max(block, self._pacer.due()), int(_BACKLOG_S * rate) or 1)
-        first = self._headset.sample
+        first, arrived = self._headset.sample, self._pacer.take(n)
         return Chunk(
             data=self._headset.next(n),
             first_sample=first,
-            time=self._pacer.start_utc + (first - self._first) / rate,
+            time=utc_offset() + arrived - n / rate,
             time_uncertainty=0.0,
-            arrived=self._pacer.take(n),
+            arrived=arrived,
             channels=self._settings.electrodes,
             rate=rate,
             segment=self._segment,

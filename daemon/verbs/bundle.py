@@ -1,4 +1,4 @@
-"""`eeg-copilot bundle verify|show`"""
+"""`eeg-copilot bundle verify|show|sign`"""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import argparse
 from pathlib import Path
 
 from daemon.cli import DONE
-from pipeline.bundle import Bundle, shipped_bundle
+from pipeline.bundle import Bundle, read_manifest, shipped_bundle
+from pipeline.bundle_signature import check_signature, write_signature
+from pipeline.errors import KeyFileError
+from pipeline.keys import private_key, public_text
 
 
 def run(options: argparse.Namespace) -> int:
     bundle = Bundle.load(Path(options.bundle) if options.bundle else shipped_bundle())
+    if options.what == "sign":
+        return _sign(bundle, options.key)
     manifest = bundle.manifest
     if options.what == "verify":
-        print(f"{bundle.path}: {bundle.id} is whole and fits this program's signal chain")
+        signed = ""
+        if options.trusted:
+            key = check_signature(bundle.path, read_manifest(bundle.path), options.trusted)
+            signed = f", signed by {key}"
+        print(f"{bundle.path}: {bundle.id} is whole and fits this program's signal chain{signed}")
         return DONE
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)
     rows = {
@@ -31,4 +40,13 @@ def run(options: argparse.Namespace) -> int:
     }
     for name, value in rows.items():
         print(f"{name:>11}  {value}")
+    return DONE
+
+
+def _sign(bundle: Bundle, file: str | None) -> int:
+    """What is signed was found whole before."""
+    if file is None:
+        raise KeyFileError("bundle sign: give --key FILE, as `eeg-copilot key new FILE` makes it")
+    key = private_key(Path(file))
+    print(f"{write_signature(bundle.path, read_manifest(bundle.path), key)}: signed by {public_text(key)}")
     return DONE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daemon.cli import DONE
 from daemon.config import load_config
-from daemon.confirmed import tls_context
+from daemon.tls import tls_context
 from daemon.topics import Topics
 from pipeline.bundle import Bundle, shipped_bundle
 
@@ -15,7 +15,8 @@ from pipeline.bundle import Bundle, shipped_bundle
 def run(options: argparse.Namespace) -> int:
     config = load_config(Path(options.config))
     tls_context(config.mqtt)
-    bundle = Bundle.load(Path(config.model.bundle) if config.model.bundle else shipped_bundle())
+    folder = Path(config.model.bundle) if config.model.bundle else shipped_bundle()
+    bundle = Bundle.load(folder, config.model.trusted_keys)
     mqtt = config.mqtt
     print(f"{options.config}: good")
     print(f"  broker  {mqtt.host}:{mqtt.port}, {'TLS' if mqtt.encrypted else 'plain'}")

@@ -18,7 +18,8 @@ from pipeline.reader import Reader
 def run(options: argparse.Namespace) -> int:
     config = load_config(Path(options.config))
     set_up_logs(config.log.level, config.log.format)
-    bundle = Bundle.load(Path(config.model.bundle) if config.model.bundle else shipped_bundle())
+    folder = Path(config.model.bundle) if config.model.bundle else shipped_bundle()
+    bundle = Bundle.load(folder, config.model.trusted_keys)
     service = Service(config, bundle, Reader(bundle, config.model.threads))
     asyncio.run(_until_told(service))
     return DONE

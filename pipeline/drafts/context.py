@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from pipeline.errors import PipelineError
+from pipeline.drafts.identity import ContextError, refuse_identity
+from pipeline.json_input import decode_json
 
 # A context is a page of keywords; a larger one is a mistake or an attack.
 MAX_BYTES = 65536
-# Keys that would carry an identity. They are refused by name, so that the refusal says why.
-_IDENTIFYING = re.compile(
-    r"(first|last|given|family|full|patient)?names?|surname|forename|patient|mrn|ssn|insurance(id)?|passport|"
-    r"address|street|city|zip|postcode|phone|telephone|mobile|e?mail|birthdate|dateofbirth|dob|birthday|photo"
-)
 
 Line = Annotated[str, Meta(min_length=1, max_length=400)]
 Lines = Annotated[tuple[Line, ...], Meta(max_length=40)]
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
-
-
-class ContextError(PipelineError):
-    """A patient context that is not taken: one line that says why."""
 
 
 class Medication(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,36 +65,14 @@ def read_context(payload: bytes) -> PatientContext:
     if len(payload) > MAX_BYTES:
         raise ContextError(f"patient context: {len(payload)} bytes are too many: at most {MAX_BYTES}")
     try:
-        raw = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as why:
-        raise ContextError(f"patient context is not JSON: {clean(str(why))[:200]}") from None
-    refuse_identity(raw)
+        raw = cleaned(decode_json(payload))
+    except ValueError as why:
+        raise ContextError(f"patient context is not JSON: {clean(str(why))}") from None
     try:
-        return msgspec.convert(cleaned(raw), PatientContext)
-    except msgspec.ValidationError as why:
+        refuse_identity(raw)
+        return msgspec.convert(raw, PatientContext)
+    except (ContextError, msgspec.ValidationError) as why:
         raise ContextError(f"patient context: {clean(str(why))[:300]}") from None
-
-
-def refuse_identity(raw: Any) -> None:
-    """Raises ContextError where a key, at any depth, names a person. A medicine may have a name."""
-    if isinstance(raw, dict):
-        for key, value in raw.items():
-            if key in ("medication", "laboratory") and isinstance(value, list):
-                for item in value:
-                    refuse_identity(
-                        {k: v for k, v in item.items() if k != "name"} if isinstance(item, dict) else item
-                    )
-                continue
-            bare = "".join(letter for letter in str(key).lower() if letter.isalnum())
-            if _IDENTIFYING.fullmatch(bare):
-                raise ContextError(
-                    f"patient context: {clean(str(key))[:40]}: people appear under a pseudonym only, "
-                    "leave it out"
-                )
-            refuse_identity(value)
-    elif isinstance(raw, list):
-        for item in raw:
-            refuse_identity(item)
 
 
 def clean(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,10 +17,14 @@ import pyxdf
 from pipeline.errors import RecordingError
 from pipeline.recordings.record import Recording, Segment
 from pipeline.recordings.units import is_eeg, microvolts_per
+from pipeline.recordings.xdf_chunks import whole_bytes
 from pipeline.records import Float64
 
 # pyxdf reports each oddity it works around; the ones that matter are checked here.
 logging.getLogger("pyxdf.pyxdf").addHandler(logging.NullHandler())
+
+EVENTS = "eeg-copilot-events"
+"""Type of the stream in which our own recorder notes segments, labels and what befell the source."""
 
 # As in the live chain: shorter losses cannot be told from jitter, seconds.
 _GAP_S = 0.1
@@ -27,34 +33,39 @@ _LOOK_S = 1.0
 
 
 def read(path: Path) -> Recording:
-    """Raises RecordingError, one line, where there is not exactly one EEG stream."""
+    """Raises RecordingError, one line, where there is not exactly one EEG stream.
+
+    A file that breaks off, since its recorder was killed, is read up to its last whole chunk.
+    """
+    raw = path.read_bytes()
+    end = whole_bytes(raw)
     try:
         # Stamps are synchronised and left as they are: smoothing would smear gaps.
-        with path.open("rb") as file:
-            streams, header = pyxdf.load_xdf(file, dejitter_timestamps=False)
-    except OSError:
-        raise
+        streams, header = pyxdf.load_xdf(io.BytesIO(raw[:end]), dejitter_timestamps=False)
     except Exception as error:  # pyxdf lets whatever a damaged file causes through
         raise RecordingError(f"{path}: damaged, or not an XDF file ({error})") from error
     stream = _choose(path, streams)
     stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
     announced = _first((stream.get("footer") or {}).get("info"), "sample_count")
     # Some writers announce one sample too few; too many are missing from the file.
-    if not announced.isdigit() or int(announced) > stamps.size:
-        raise RecordingError(
-            f"{path}: truncated: {stamps.size} samples, its end announces {announced or 'nothing'}"
-        )
+    if announced and not (announced.isdigit() and int(announced) <= stamps.size):
+        raise RecordingError(f"{path}: truncated: {stamps.size} samples, its end announces {announced}")
     rate = float(stream["info"]["nominal_srate"][0])
     rows, names, factors, assumed = _channels(path, stream["info"])
     data = (np.asarray(stream["time_series"]).T[rows] * np.array(factors)[:, None]).astype(np.float32)
-    edges = [0, *_breaks(stamps, rate), stamps.size]
-    segments, end = [], 0.0
-    for a, b in pairwise(edges):
-        start = max(end, float(stamps[a] - stamps[0]))  # clock resets may set stamps back
+    starts = _noted(streams, stamps.size, rate)
+    if not starts:
+        starts = {at: float(stamps[at] - stamps[0]) for at in [0, *_breaks(stamps, rate)]}
+    segments, ended = [], 0.0
+    for a, b in pairwise([*starts, stamps.size]):
+        start = max(ended, starts[a])  # clock resets may set stamps back
         segments.append(Segment(data[:, a:b], start))
-        end = start + (b - a) / rate
-    warnings = ("the file does not say its unit: µV assumed",) if assumed else ()
-    return Recording(path, tuple(names), rate, tuple(segments), _start(header), warnings)
+        ended = start + (b - a) / rate
+    warnings = ["the file does not say its unit: µV assumed"] if assumed else []
+    if not announced:
+        warnings.append(f"the file breaks off: read up to its last whole chunk, {stamps.size} samples")
+    start_utc = _exact_start(stream["info"], stamps) or _start(header)
+    return Recording(path, tuple(names), rate, tuple(segments), start_utc, tuple(warnings))
 
 
 def _choose(path: Path, streams: list[dict[str, Any]]) -> dict[str, Any]:
@@ -123,6 +134,44 @@ def _breaks(stamps: Float64, rate: float) -> list[int]:
         if abs(right - left) > _GAP_S:
             found.append(int(at))
     return found
+
+
+def _noted(streams: list[dict[str, Any]], n_samples: int, rate: float) -> dict[int, float]:
+    """Where segments begin, seconds since the first sample, by sample; empty where nobody noted it.
+
+    Our own recorder notes it to the sample, gaps too short for stamps to show included.
+    """
+    starts: dict[int, float] = {}
+    first = None
+    for stream in streams:
+        if _first(stream["info"], "type") != EVENTS:
+            continue
+        for (text,) in stream["time_series"]:
+            try:
+                told = json.loads(text)
+                if told["event"] != "segment":
+                    continue
+                at, number = int(told["sample"]), int(told["first_sample"])
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+                return {}
+            first = number if first is None else first
+            if at < n_samples and at > max(starts, default=-1):
+                starts[at] = (number - first) / rate
+    return starts if 0 in starts else {}
+
+
+def _exact_start(info: Mapping[str, Any], stamps: Float64) -> float | None:
+    """UTC of the first sample where our own recorder wrote how far its clock is from UTC."""
+    for key in ("desc", "clock"):
+        found = (info.get(key) or [None])[0]
+        if not isinstance(found, Mapping):
+            return None
+        info = found
+    try:
+        start = float(_first(info, "utc_offset")) + float(stamps[0])
+    except ValueError:
+        return None
+    return start if np.isfinite(start) else None
 
 
 def _start(header: Mapping[str, Any]) -> float | None:

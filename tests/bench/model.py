@@ -13,11 +13,11 @@ from pathlib import Path
 from pipeline.bundle import MODEL, Bundle, shipped_bundle
 from tests.bench import gguf_file, llamacpp, weights, windows
 from tests.bench.engines import NEW, PREFIX
-from tests.bench.machine import ROOT, ChildError, environment
 from tests.bench.report import Bar, Chart, Report, Table
 from tests.bench.resident import MissingError, resident
 from tests.bench.rounds import Spread, alternate, number, ratio, spread
 from tests.bench.weights import METHODS, Target
+from tests.parts.machine import ROOT, ChildError, environment
 
 FOLDER = ROOT / "build" / "bench-models"
 _OPERATIONS = ("prefill", "decode", "extend")

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,28 +14,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.demo.broker import embedded_broker
-from tests.bench.machine import ROOT, ChildError, environment, lsl_settings
 from tests.bench.subscriber import Subscriber
+from tests.parts.daemon_process import DaemonProcess
+from tests.parts.machine import ROOT, ChildError, environment, lsl_settings
 
 TOPICS = "eegcopilot/v1/bench/node"
 # The shortest that a configuration may say: labels begin with the second window.
 CALIBRATION_S = 4
 _PREFIX = "bench"
-_READY_S = 60.0
 
 
 @dataclass(slots=True)
 class Node:
-    """ready_s: from the process's start to its READY."""
-
-    process: subprocess.Popen[bytes]
-    ready_s: float
+    daemon: DaemonProcess
     subscriber: Subscriber
 
+    @property
+    def pid(self) -> int:
+        return self.daemon.pid
+
+    @property
+    def ready_s(self) -> float:
+        """From the process's start to its READY."""
+        return self.daemon.ready_s
+
     def stop(self) -> None:
-        """As systemd would; the daemon tells its last health before it goes."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.daemon.stop()
         time.sleep(0.3)  # for the last messages to reach the subscriber
 
 
@@ -109,41 +112,12 @@ def node(folder: Path, port: int, streams: int, bundle: Path | None = None) -> I
     """`python -m daemon run` on LSL streams as `headsets` makes them, seen READY; ended whatever happens."""
     config = folder / "bench.toml"
     config.write_text(_configuration(port, streams, bundle))
-    notify = folder / "notify"
-    notify.unlink(missing_ok=True)
-    subscriber = Subscriber(port, f"{TOPICS}/#")
-    with (
-        contextlib.closing(subscriber),
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waiting,
-        (folder / "daemon.log").open("ab") as log,
-    ):
-        waiting.bind(str(notify))
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "daemon", "run", str(config)],
-            stdout=log,
-            stderr=log,
-            cwd=ROOT,
-            env=environment(LSLAPICFG=str(folder / "lsl_api.cfg"), NOTIFY_SOCKET=str(notify)),
-        )
+    with contextlib.closing(Subscriber(port, f"{TOPICS}/#")) as subscriber:
+        daemon = DaemonProcess(config, LSLAPICFG=str(folder / "lsl_api.cfg"))
         try:
-            _await_ready(waiting, process, folder)
-            yield Node(process, time.perf_counter() - began, subscriber)
+            yield Node(daemon, subscriber)
         finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-
-
-def _await_ready(waiting: socket.socket, process: subprocess.Popen[bytes], folder: Path) -> None:
-    end = time.monotonic() + _READY_S
-    waiting.settimeout(0.2)
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(TimeoutError):
-            if b"READY=1" in waiting.recv(4096).split(b"\n"):
-                return
-    last = (folder / "daemon.log").read_text().strip().splitlines() or ["nothing"]
-    raise ChildError(f"the daemon did not get ready; it said: {last[-1]}")
+            daemon.end()
 
 
 def _configuration(port: int, streams: int, bundle: Path | None) -> str:

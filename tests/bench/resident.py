@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.engines import NEW, PREFIX, THREADS
-from tests.bench.machine import ROOT, ChildError, environment
+from tests.parts.machine import ROOT, ChildError, environment
 
 
 class MissingError(Exception):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.bundle import Bundle, shipped_bundle
-from tests.bench.machine import cpu_s, memory_mb
 from tests.bench.node import Node, headsets, node, stage
 from tests.bench.rounds import percentile
 from tests.bench.subscriber import Heard
+from tests.parts.machine import cpu_s, memory_mb
 
 _LABELS_S = 60.0  # for the first label of every stream: they are found one after the other
 _ARRIVE_S = 1.0
@@ -67,14 +67,14 @@ def trial(count: int, channels: int, rate: float, seconds: float, *, in_step: bo
         ):
             worn.line()
             reached = _labelled(running, count)
-            begin, cpu, worn_cpu = time.time(), cpu_s(running.process.pid), cpu_s(worn.process.pid)
+            begin, cpu, worn_cpu = time.time(), cpu_s(running.pid), cpu_s(worn.process.pid)
             time.sleep(seconds)
             end = time.time()
-            cpu, worn_cpu = cpu_s(running.process.pid) - cpu, cpu_s(worn.process.pid) - worn_cpu
-            rss = memory_mb(running.process.pid)
+            cpu, worn_cpu = cpu_s(running.pid) - cpu, cpu_s(worn.process.pid) - worn_cpu
+            rss = memory_mb(running.pid)
             worn.finish()
             time.sleep(_ARRIVE_S)
-            peak = memory_mb(running.process.pid, "VmHWM")
+            peak = memory_mb(running.pid, "VmHWM")
             running.stop()
             heard = running.subscriber.between(begin, end)
             return _summary(

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from pipeline.bundle import MODEL, TOKENIZER, Bundle, shipped_bundle
 from tests.bench.engines import THREADS
-from tests.bench.machine import ROOT, ChildError, environment
+from tests.parts.machine import ROOT, ChildError, environment
 
 METHODS = ("q8", "i8x", "q4")
 

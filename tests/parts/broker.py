@@ -32,8 +32,12 @@ class Mosquitto:
         self.port = free_port()
         self.folder = folder
         self._file = folder / "mosquitto.conf"
-        self._file.write_text(f"listener {self.port} 127.0.0.1\nuser root\n{settings}\n")
         self._process: subprocess.Popen[bytes] | None = None
+        self.configure(settings)
+
+    def configure(self, settings: str) -> None:
+        """For the next start; access rules are read anew on SIGHUP."""
+        self._file.write_text(f"listener {self.port} 127.0.0.1\nuser root\n{settings}\n")
 
     def start(self) -> Mosquitto:
         with (self.folder / "mosquitto.log").open("ab") as output:
@@ -47,6 +51,11 @@ class Mosquitto:
             time.sleep(0.02)
         raise RuntimeError(f"mosquitto did not start: {(self.folder / 'mosquitto.log').read_text()}")
 
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP: it is there and does nothing; SIGCONT: it goes on; SIGHUP: it reads its access rules."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def kill(self) -> None:
         """As a power cut would."""
         self._stop(signal.SIGKILL)
@@ -56,6 +65,7 @@ class Mosquitto:
 
     def _stop(self, number: signal.Signals) -> None:
         if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)  # one that was stopped would not hear of its end
             self._process.send_signal(number)
             self._process.wait(10)
             self._process = None

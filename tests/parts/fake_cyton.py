@@ -5,6 +5,7 @@ Speaks the Cyton's protocol: text replies that end in `$$$`, and 33-byte packets
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -29,6 +30,7 @@ class FakeCyton:
     """drop, corrupt: whether a packet, by its number since the start, is not sent, or sent damaged.
 
     link: a path that points to the terminal, steady over replugging like those in /dev/serial/by-id.
+    runs: packets that came due in each run, from one start command to whatever ended it, oldest first.
     """
 
     def __init__(
@@ -41,12 +43,15 @@ class FakeCyton:
         self._drop = drop
         self._corrupt = corrupt
         self._stop = threading.Event()
+        self.runs: list[int] = []
         self.plug()
 
     def plug(self) -> None:
         self._board, self._computer = pty.openpty()
         tty.setraw(self._board)
         tty.setraw(self._computer)
+        # A board does not wait for a computer that has stopped reading: what does not fit is lost.
+        os.set_blocking(self._board, False)
         self._link.unlink(missing_ok=True)
         self._link.symlink_to(os.ttyname(self._computer))
         self._stop.clear()
@@ -70,17 +75,25 @@ class FakeCyton:
                 for letter in os.read(self._board, 64):
                     if letter == ord("b"):
                         start, sent = time.monotonic(), 0
+                        self.runs.append(0)
                     elif letter == ord("s"):
                         start = None
-                    elif letter == ord("v"):
-                        os.write(self._board, b"OpenBCI V3 8-16 channel\nFirmware: v3.1.2\n$$$")
+                    elif letter == ord("v"):  # resets the board, which then no longer streams
+                        start = None
+                        self._write(b"OpenBCI V3 8-16 channel\nFirmware: v3.1.2\n$$$")
                     elif start is None:
-                        os.write(self._board, b"ok$$$")
+                        self._write(b"ok$$$")
             due = int((time.monotonic() - start) * RATE) if start is not None else sent
             for number in range(sent, due):
                 if not self._drop(number):
-                    os.write(self._board, self._packet(number))
+                    self._write(self._packet(number))
             sent = max(sent, due)
+            if start is not None:
+                self.runs[-1] = sent
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._board, data)
 
     def _packet(self, number: int) -> bytes:
         sample = struct.pack(">i", value(number))[1:]  # 24 bits, big-endian

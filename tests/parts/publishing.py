@@ -11,8 +11,8 @@ from pathlib import Path
 from broker import Mosquitto
 
 from daemon.commands import Commands, Patient
-from daemon.config import Mqtt
 from daemon.messages import BundleInfo, Emotion, Info, Latency, ModelRef, WindowSpan
+from daemon.mqtt_settings import Mqtt
 from daemon.outbox import Outbox
 from daemon.post import Post
 from daemon.publisher import Publisher
@@ -63,6 +63,7 @@ class Node:
     """A publisher with all that belongs to it."""
 
     publisher: Publisher
+    commands: Commands
     outbox: Outbox
     post: Post
     bed: Bed
@@ -79,11 +80,12 @@ async def running(mqtt: Mqtt, folder: Path) -> AsyncIterator[Node]:
     with Outbox(folder) as outbox:
         post = Post(outbox, Topics(mqtt.site, mqtt.node), 60.0)
         bed = Bed()
-        publisher = Publisher(mqtt, outbox, post, lambda: INFO, Commands({"bed": bed}, post).handle)
+        commands = Commands({"bed": bed}, post)
+        publisher = Publisher(mqtt, outbox, post, lambda: INFO, commands.handle)
         stop = asyncio.Event()
         task = asyncio.create_task(publisher.run(stop))
         try:
-            yield Node(publisher, outbox, post, bed, stop, task)
+            yield Node(publisher, commands, outbox, post, bed, stop, task)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -23,14 +23,18 @@ ResolveScope = machine
 AddressesOverride = {{127.0.0.1}}
 [lab]
 KnownPeers = {{127.0.0.1}}
-SessionID = bench-{session}
+SessionID = run-{session}
 [log]
 level = -3
 """
 
 
 class ChildError(RuntimeError):
-    """A program of the bench that failed: its last words."""
+    """A program that failed: its last words. code: its exit code, where it has ended."""
+
+    def __init__(self, words: str, code: int = 1) -> None:
+        super().__init__(words)
+        self.code = code
 
 
 def lsl_settings(folder: Path) -> Path:
@@ -52,7 +56,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def describe() -> dict[str, str | int | float]:
-    """load: tasks that wanted a core in the last minute, before the bench began: should be near 0."""
+    """load: tasks that wanted a core in the last minute, before it began: should be near 0."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count() or 0,

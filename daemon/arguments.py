@@ -1,0 +1,35 @@
+"""Values on the command line that argparse does not know by itself."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+def between(least: int, most: int) -> Callable[[str], int]:
+    """Whole numbers, both ends included."""
+
+    def number(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"must be {least} to {most}, got {text}")
+        return int(text)
+
+    return number
+
+
+def utc(text: str) -> float:
+    """ISO 8601 to seconds since the Unix epoch; UTC where no zone is named."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be like 2026-01-31T12:00:00Z, got {text}") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def positive(text: str) -> float:
+    """Above 0 and finite."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value

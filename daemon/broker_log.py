@@ -1,0 +1,108 @@
+"""Mosquitto's log, where it is on this machine: what the broker kept away from the node's own topics.
+
+A publish that an ACL denies never reaches a node. Only the broker's log tells of it, at debug level.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger("broker-log")
+
+POLL_S = 1.0
+# More than a busy broker writes in a second; what is beyond waits for the next look.
+_MOST_BYTES = 1 << 20
+_MOST_CLIENTS = 1000
+# As mosquitto 2.0 writes them, with `connection_messages` and `log_type debug` switched on.
+_CONNECTED = re.compile(
+    r"New client connected from \S+ as (?P<client>.+) \(p\d, c\d, k\d+(, u'(?P<user>.*)')?\)"
+)
+_DENIED = re.compile(r"Denied PUBLISH from (?P<client>.+) \(d\d, q\d, r\d, m\d+, '(?P<topic>[^']*)'")
+
+
+class BrokerLog:
+    """Follows the file, through rotations too, from its present end on."""
+
+    def __init__(self, path: Path, base: str, note: Callable[..., None]) -> None:
+        """base: the node's own topics begin so. note: enters a deed into the audit trail."""
+        self._path = path
+        self._base = f"{base}/"
+        self._note = note
+        self._users: dict[str, str] = {}
+        self._complained = ""
+        self._rest = b""
+        self._inode, size = self._now()
+        self._at = max(0, size - _MOST_BYTES)
+        for line in self._read():
+            self._connected(line)  # who is there already
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        while True:
+            for line in await asyncio.to_thread(self._read):
+                self._line(line)
+            await asyncio.sleep(POLL_S)
+
+    def _now(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError as why:
+            self._complain(why)
+            return 0, 0
+        return status.st_ino, status.st_size
+
+    def _read(self) -> list[str]:
+        inode, size = self._now()
+        if inode != self._inode or size < self._at:
+            self._inode, self._at, self._rest = inode, 0, b""
+        if size == self._at:
+            return []
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                found = file.read(_MOST_BYTES)
+        except OSError as why:
+            self._complain(why)
+            return []
+        self._complained = ""
+        self._at += len(found)
+        *lines, self._rest = (self._rest + found).split(b"\n")
+        self._rest = self._rest[-_MOST_BYTES:]
+        return [line.decode(errors="replace") for line in lines]
+
+    def _connected(self, line: str) -> bool:
+        came = _CONNECTED.search(line)
+        if came is not None:
+            if len(self._users) >= _MOST_CLIENTS:
+                self._users.clear()
+            self._users[came["client"]] = came["user"] or ""
+        return came is not None
+
+    def _line(self, line: str) -> None:
+        if self._connected(line):
+            return
+        denied = _DENIED.search(line)
+        if denied is not None and denied["topic"].startswith(self._base):
+            client = denied["client"]
+            self._note(
+                "broker",
+                "publish denied",
+                user=_plain(self._users.get(client, "")),
+                client=_plain(client),
+                topic=_plain(denied["topic"]),
+            )
+
+    def _complain(self, why: OSError) -> None:
+        if str(why) != self._complained:
+            self._complained = str(why)
+            log.warning("the broker's log cannot be read", path=str(self._path), reason=why.strerror)
+
+
+def _plain(text: str) -> str:
+    """What a client chose itself, fit for an entry."""
+    return "".join(letter for letter in text if letter.isprintable())[:200]

@@ -1,0 +1,32 @@
+"""`eeg-copilot key new|show|command`: keys that sign commands and bundles."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from daemon.cli import DONE
+from daemon.signed_command import seal
+from pipeline.keys import new_key, private_key, public_text
+
+
+def run(options: argparse.Namespace) -> int:
+    path = Path(options.key)
+    match options.what:
+        case "new":
+            print(public_text(new_key(path)))
+            print(
+                f"{path} is the private key: it stays with whoever signs, never on the node. Its public "
+                "part, above, goes into public_key of a [[signer]], or trusted_keys of [model].",
+                file=sys.stderr,
+            )
+        case "show":
+            print(public_text(private_key(path)))
+        case _:
+            sys.stdout.buffer.write(
+                seal(options.topic, options.json, options.signer, private_key(path), time.time())
+            )
+            sys.stdout.buffer.flush()
+    return DONE

@@ -1,0 +1,111 @@
+"""The end of a campaign: what waits is sent, what a broker lost is asked for again, all is added up."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from daemon.archive import FILE as RECORDS
+from daemon.messages import iso
+from tests.soak import report
+from tests.soak.campaign import Campaign
+from tests.soak.counts import contradictions
+from tests.soak.laboratory import CYTON, TOPICS, Laboratory
+from tests.soak.messages import Rows, account, lost_drafts
+from tests.soak.samples import Run, Samples, account_cyton, account_lsl, recorded
+
+_DRAIN_S = 90.0
+_ARRIVE_S = 2.0
+_WINDOW_MS = 10_000.0  # the shipped bundle's: a label must not be older than one window
+
+
+def close_accounts(lab: Laboratory, campaign: Campaign) -> dict[str, Any]:
+    """Ends headsets and daemon. Returns the JSON object of the last line, without the options."""
+    rows = Rows(lab.state / "outbox.sqlite")
+    if not lab.node.up(60.0):
+        lab.problems.append("the daemon is not there at the end")
+    for headset in lab.headsets.values():
+        headset.end()
+    lab.cyton.end()
+    time.sleep(_ARRIVE_S)
+    _drained(lab, rows)
+    time.sleep(_ARRIVE_S)
+    _replayed(lab, rows)
+    code = lab.node.stop()
+    if code != 0:
+        lab.problems.append(f"the daemon's exit code was {code} when it was asked to stop")
+    time.sleep(_ARRIVE_S)
+    return _summary(lab, campaign, rows)
+
+
+def _drained(lab: Laboratory, rows: Rows) -> None:
+    end = time.monotonic() + _DRAIN_S
+    while rows.unsent() and time.monotonic() < end:
+        time.sleep(0.5)
+    if left := rows.unsent():
+        lab.problems.append(f"{left} messages still wait {_DRAIN_S:g} s after the last fault")
+
+
+def _replayed(lab: Laboratory, rows: Rows) -> None:
+    """What a broker confirmed and then lost is still in the outbox: it is asked for over MQTT."""
+    heard = list(lab.ears.heard)
+    if not account(rows, heard, TOPICS, 0).unaccounted:
+        return
+    mark, since = os.urandom(8), len(heard)
+    start = iso(
+        min((h.made for h in heard), default=time.time()) - 7200
+    )  # the daemon's clock was off by an hour
+    end = iso(time.time() + 7200)
+    lab.ears.say(f"{TOPICS}/cmd/replay-outbox", json.dumps({"from": start, "to": end}).encode(), mark)
+    answer = lab.ears.wait(lambda h: h.kind == "response" and h.told["verb"] == "replay-outbox", since, 30.0)
+    if answer is None or not answer.told["ok"]:
+        lab.problems.append(f"replay-outbox: {'no answer' if answer is None else answer.told['detail']}")
+        return
+    print(f"asked again for what the broker lost: {answer.told['detail']}", flush=True)
+    _drained(lab, rows)
+
+
+def _samples(lab: Laboratory, runs: Mapping[str, Sequence[Run]]) -> Samples:
+    found = Samples()
+    for name, headset in lab.headsets.items():
+        account_lsl(found, headset, runs[name])
+    account_cyton(found, lab.cyton.board, runs[CYTON])
+    return found
+
+
+def _summary(lab: Laboratory, campaign: Campaign, rows: Rows) -> dict[str, Any]:
+    heard = list(lab.ears.heard)
+    log = (lab.broker.folder / "mosquitto.log").read_text(errors="replace")
+    connections = log.count(" as eegcopilot-soak-node ")
+    messages = account(rows, heard, TOPICS, connections)
+    drafts, lost = lost_drafts(lab.state / RECORDS, heard, rows)
+    runs = {name: list(recorded(lab.state, name)) for name in (*lab.headsets, CYTON)}
+    samples = _samples(lab, runs)
+    stale = [h for h in heard if h.kind == "emotion" and h.told["latency_ms"]["total"] > _WINDOW_MS]
+    slope, over_s = report.slope(lab.node.vitals)
+    files = [files for _, _, files in report.descriptors(lab.node.vitals)]
+    problems = [*lab.problems, *messages.findings, *samples.findings, *(f"draft lost: {one}" for one in lost)]
+    problems += contradictions(heard, runs)
+    problems += [f"not to be read: {line}" for line in lab.ears.foreign]
+    return {
+        "faults": len(campaign.done),
+        "unaccounted_messages": messages.unaccounted,
+        "unaccounted_samples": samples.unaccounted,
+        "lost_drafts": len(lost),
+        "duplicates": messages.duplicates,
+        "stale_labels": len({h.told["id"] for h in stale}),
+        "messages": messages.counts(),
+        "samples": samples.counts(),
+        "drafts": drafts,
+        "recovery_s": report.recoveries(campaign.done),
+        "memory_mb_per_h": None if slope is None else round(slope, 2),
+        "memory_over_s": round(over_s),
+        "descriptors": {"first": files[0], "last": files[-1], "most": max(files)} if files else {},
+        "node_exits": lab.node.ends,
+        "not_run": campaign.not_run,
+        "notes": [lab.disk.note] if lab.disk.note else [],
+        "problems": problems,
+    }
