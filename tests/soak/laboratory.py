@@ -63,9 +63,7 @@ class Laboratory:
         self._acl.write_text("".join(f"user {user}\ntopic {may} eegcopilot/#\n" for user, may in rules))
 
     def broker_settings(self, *, full: bool = False) -> str:
-        kept = (
-            "persistence true\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 100000\n"
-        )
+        kept = "persistence true\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 100000\n"
         room = f"message_size_limit {FULL_BYTES}\nmax_inflight_messages 1\n" if full else ""
         access = f"allow_anonymous false\npassword_file {self._passwords}\nacl_file {self._acl}\n"
         return f"{access}{kept}{room}persistence_location {self.broker.folder}/"
