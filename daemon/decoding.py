@@ -32,10 +32,14 @@ AnyMessage = (
 )
 
 
+# What was wrong may be quoted, and be of any length.
+_LONGEST = 300
+
+
 def decode(payload: bytes) -> AnyMessage:
     """Raises msgspec.DecodeError, one line, for whatever is none of these."""
     try:
         message: AnyMessage = msgspec.json.decode(payload, type=AnyMessage)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
-        raise msgspec.DecodeError(one_line(str(why))) from None
+        raise msgspec.DecodeError(one_line(str(why))[:_LONGEST]) from None
     return message

@@ -93,11 +93,11 @@ def _fault(name: str, what: str, lasts_s: tuple[float, float], inflict: object) 
 
 
 FAULTS = (
-    _fault("broker-killed", "SIGKILL, begun again with what it had saved", (5, 12), _killed),
-    _fault("broker-hung", "SIGSTOP: connected and silent", (6, 30), _hung),
-    _fault("broker-forgetful", "SIGKILL, begun again with its data lost", (4, 8), _forgetful),
-    _fault("broker-full", f"refuses messages above {FULL_BYTES} bytes, one in flight", (8, 20), _full),
-    _fault("broker-denying", "its access rules deny every publish (reason 135)", (6, 15), _denying),
-    _fault("line-slow", f"passes on {_SLOW_BYTES_PER_S:g} bytes a second", (8, 30), _slow),
-    _fault("line-dead", "takes everything, passes nothing on, then breaks", (6, 30), _dead_line),
+    _fault("broker-killed", "SIGKILL, begun again with what it had saved", (3, 12), _killed),
+    _fault("broker-hung", "SIGSTOP: connected and silent", (4, 30), _hung),
+    _fault("broker-forgetful", "SIGKILL, begun again with its data lost", (3, 8), _forgetful),
+    _fault("broker-full", f"refuses messages above {FULL_BYTES} bytes, one in flight", (5, 20), _full),
+    _fault("broker-denying", "its access rules deny every publish (reason 135)", (4, 15), _denying),
+    _fault("line-slow", f"passes on {_SLOW_BYTES_PER_S:g} bytes a second", (5, 30), _slow),
+    _fault("line-dead", "takes everything, passes nothing on, then breaks", (4, 30), _dead_line),
 )

@@ -15,7 +15,7 @@ from tests.soak.faults import Fault
 from tests.soak.laboratory import CYTON, LSL, Laboratory
 
 FAULTS = {f.name: f for f in (*broker_faults.FAULTS, *source_faults.FAULTS, *node_faults.FAULTS)}
-_CALM_S = 3.0  # between two faults of a lane
+_CALM_S = (1.0, 3.0)  # between two faults of a lane, in the short and in the long form
 _HEAL_S = 120.0
 _WARM_S = 120.0
 _STREAMS = (*LSL, CYTON)
@@ -117,7 +117,7 @@ class Campaign:
         one = Inflicted(fault, began, healed - began, recovery)
         self.done.append(one)
         self._say(one, until)
-        time.sleep(_CALM_S)
+        time.sleep(_CALM_S[form])
 
     def _say(self, last: Inflicted, until: float | None) -> None:
         took = "did not recover" if last.recovery_s is None else f"recovered in {last.recovery_s:.1f} s"

@@ -16,7 +16,7 @@ class Fault:
     at `since` (UTC seconds), shows that all is well again; sign: the same in words.
 
     lane: what it happens to; faults of different lanes may meet in the short form. ends_node: whether the
-    daemon's process ends by it. possible: why it cannot be inflicted here, or an empty line.
+    daemon's process ends by it. impossible: why it cannot be inflicted here, else an empty line.
     """
 
     name: str

@@ -13,7 +13,7 @@ from tests.parts.broker import Mosquitto
 from tests.parts.machine import lsl_settings
 from tests.soak.clock import Clock
 from tests.soak.disk import Disk
-from tests.soak.ears import Ears, Heard
+from tests.soak.ears import Ears
 from tests.soak.headsets import Cyton, LslHeadset
 from tests.soak.line import Line
 from tests.soak.node import Node
@@ -63,16 +63,10 @@ class Laboratory:
         self._acl.write_text("".join(f"user {user}\ntopic {may} eegcopilot/#\n" for user, may in rules))
 
     def broker_settings(self, *, full: bool = False) -> str:
-        kept = (
-            "persistence true\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 100000\n"
-        )
+        kept = "persistence true\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 100000\n"
         room = f"message_size_limit {FULL_BYTES}\nmax_inflight_messages 1\n" if full else ""
         access = f"allow_anonymous false\npassword_file {self._passwords}\nacl_file {self._acl}\n"
         return f"{access}{kept}{room}persistence_location {self.broker.folder}/"
-
-    def heard_since(self, since: int, stream: str, *kinds: str) -> list[Heard]:
-        """since: number of the message to begin with."""
-        return [h for h in self.ears.heard[since:] if h.stream == stream and h.kind in kinds]
 
     def _build(self, parts: ExitStack) -> None:
         folder = self.folder

@@ -112,9 +112,9 @@ def _fault(name: str, what: str, lasts_s: tuple[float, float], inflict: object, 
 FAULTS = (
     _fault("node-killed", "SIGKILL; a supervisor begins it again", (0, 0), _killed, ends_node=True),
     _fault("node-blocked", "SIGSTOP of the daemon: its event loop stands still", (4, 12), _blocked),
-    _fault("clock-forward", "steps on by an hour, and back", (5, 20), _forward, impossible=_no_clock),
-    _fault("clock-back", "steps back by an hour, and on", (5, 20), _back, impossible=_no_clock),
-    _fault("disk-full", "nothing fits on the state directory's disk any more", (6, 20), _disk_full),
-    _fault("memory-squeezed", "may map 8 MiB more than it does", (6, 20), _squeezed, ends_node=True),
+    _fault("clock-forward", "steps on by an hour, and back", (3, 20), _forward, impossible=_no_clock),
+    _fault("clock-back", "steps back by an hour, and on", (3, 20), _back, impossible=_no_clock),
+    _fault("disk-full", "nothing fits on the state directory's disk any more", (4, 20), _disk_full),
+    _fault("memory-squeezed", "may map 8 MiB more than it does", (4, 20), _squeezed, ends_node=True),
     _fault("model-replaced", "another file in its place, under way", (2, 5), _replaced, ends_node=True),
 )
