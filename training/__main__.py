@@ -8,8 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from training.corpus import CorpusError
-from training.recipe import RecipeError
+from training.errors import TrainingError
 
 
 def main() -> int:
@@ -30,7 +29,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         return _run(args)
-    except (CorpusError, RecipeError) as error:
+    except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

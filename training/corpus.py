@@ -13,11 +13,12 @@ from pipeline.records import CompressedWindow
 from pipeline.session import Session
 from pipeline.settings import PipelineSettings
 from pipeline.sitting import play
+from training.errors import TrainingError
 
 _GENDERS = {"F": "female", "M": "male"}
 
 
-class CorpusError(Exception):
+class CorpusError(TrainingError):
     """A data set that is not what it should be: one line that says why."""
 
 
@@ -38,6 +39,10 @@ class Example:
     person: Person
     label: str
     window: CompressedWindow
+    trial: str = ""
+    """The stretch it was recorded in: windows of different trials share no sample. Empty: it crosses a border."""
+    stimulus: str | None = None
+    """What was shown, by a name shared between people; None where no stimulus stands behind the label."""
 
 
 def eegmat(folder: Path) -> list[Sitting]:

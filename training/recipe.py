@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from pipeline.settings import PipelineSettings
+from training.errors import TrainingError
 
 
-class RecipeError(Exception):
+class RecipeError(TrainingError):
     """A recipe that cannot be followed: one line that says why."""
 
 
