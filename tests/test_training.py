@@ -25,6 +25,8 @@ from pipeline.errors import BundleError
 from pipeline.prompt import Person
 from training import corpus, recipe, tokenizer
 from training.augment import augmented
+from training.corpora import eegmat
+from training.corpora.settings import Eegmat
 from training.evaluate import calibration_error, fit_temperature, summarise
 from training.fit import LabelScorer, fit, scores
 
@@ -41,7 +43,7 @@ def plan() -> recipe.Recipe:
 
 @pytest.fixture(scope="module")
 def examples(plan: recipe.Recipe, shared_data: Callable[[str], Path]) -> list[corpus.Example]:
-    sittings = corpus.eegmat(shared_data("eegmat"))[:3]
+    sittings = eegmat.sittings(Eegmat(), shared_data("eegmat"))[:3]
     return [example for sitting in sittings for example in corpus.examples(sitting, plan.pipeline)]
 
 
@@ -59,10 +61,10 @@ def test_the_corpus_is_what_the_daemon_would_see(examples: list[corpus.Example])
 
 def test_a_data_set_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(corpus.CorpusError, match=r"subjects\.csv is missing"):
-        corpus.eegmat(tmp_path)
+        eegmat.sittings(Eegmat(), tmp_path)
     (tmp_path / "subjects.csv").write_text("Subject,Age,Gender\nSubject01,18,F\n")
     with pytest.raises(corpus.CorpusError, match=r"Subject01_1\.edf, Subject01_2\.edf listed"):
-        corpus.eegmat(tmp_path)
+        eegmat.sittings(Eegmat(), tmp_path)
     with pytest.raises(recipe.RecipeError, match="recipes there: eegmat"):
         recipe.load("unknown")
 

@@ -49,7 +49,7 @@ def _run(args: argparse.Namespace) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan = recipe.load(args.recipe)
     words = tokenizer.train(plan.labels)
-    sittings = corpus.eegmat(args.data)
+    sittings = corpus.sittings(plan, args.data)
 
     def examples(what: str, settings: PipelineSettings) -> list[corpus.Example]:
         people = tqdm(sittings, desc=what, unit="person")

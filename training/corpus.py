@@ -1,79 +1,79 @@
-"""Recordings to labelled windows, through the very chain of the daemon."""
+"""Recordings to labelled windows, through the very chain of the daemon, kept on disk.
+
+corpus/Subject01.npz, …    one file a sitting
+corpus/corpus.json         what it was made of and under which settings
+corpus/montages/NAME/…     the same people as a smaller headset would give them
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.prompt import Person
-from pipeline.recordings import open_recording
 from pipeline.records import CompressedWindow
-from pipeline.session import Session
 from pipeline.settings import PipelineSettings
-from pipeline.sitting import play
-from training.errors import TrainingError
+from training.corpora.finding import sittings
+from training.corpora.sitting import CorpusError, Playlist, Sitting, Stretch
+from training.corpora.windows import Example, Moment, examples, play_sitting
+from training.recipe import Recipe
 
-_GENDERS = {"F": "female", "M": "male"}
-
-
-class CorpusError(TrainingError):
-    """A data set that is not what it should be: one line that says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """One person's recordings, in order, each wholly of one label; the first begins with rest."""
-
-    subject: str
-    person: Person
-    files: tuple[tuple[Path, str], ...]
+__all__ = [
+    "Corpus",
+    "CorpusError",
+    "Example",
+    "Moment",
+    "Playlist",
+    "Sitting",
+    "Stretch",
+    "examples",
+    "load_corpus",
+    "make_corpus",
+    "play_sitting",
+    "sittings",
+    "subset",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """A window, whose it is and what it shows."""
+class Corpus:
+    """All examples, sitting by sitting, each in time order.
 
-    subject: str
-    person: Person
-    label: str
-    window: CompressedWindow
-    trial: str = ""
-    """The stretch it was recorded in: windows of different trials share no sample. Empty: it crosses a border."""
-    stimulus: str | None = None
-    """What was shown, by a name shared between people; None where no stimulus stands behind the label."""
+    recipe: name of the recipe it was made for. settings: of the chain it went through. shifted: the same
+    stretches cut at other times, for training alone.
+    """
 
-
-def eegmat(folder: Path) -> list[Sitting]:
-    """EEG During Mental Arithmetic Tasks: `SubjectNN_1.edf` is rest, `SubjectNN_2.edf` the task."""
-    table = folder / "subjects.csv"
-    if not table.is_file():
-        raise CorpusError(f"{table} is missing: give the folder that holds the eegmat recordings")
-    sittings = []
-    with table.open(newline="") as file:
-        for row in csv.DictReader(file):
-            subject = row["Subject"]
-            files = (folder / f"{subject}_1.edf", "calm"), (folder / f"{subject}_2.edf", "stress")
-            missing = [path.name for path, _ in files if not path.is_file()]
-            if missing:
-                raise CorpusError(f"{folder}: {', '.join(missing)} listed in {table.name} but not there")
-            # The table is right where the EDF headers disagree with it.
-            person = Person(age=int(row["Age"]), gender=_GENDERS.get(row["Gender"]))
-            sittings.append(Sitting(subject, person, files))
-    return sittings
+    recipe: str
+    labels: tuple[str, ...]
+    settings: PipelineSettings
+    examples: list[Example]
+    shifted: list[Example]
 
 
-def examples(sitting: Sitting, settings: PipelineSettings) -> Iterator[Example]:
-    """The windows of a sitting that share no sample with its calibration."""
-    recordings = [open_recording(path) for path, _ in sitting.files]
-    labels = dict(sitting.files)
-    session = Session(settings, recordings[0].channels, recordings[0].rate)
-    for played in play(recordings):
-        label = labels[played.recording.path]
-        for step in session.feed(played.chunk):
-            if isinstance(step, CompressedWindow) and step.span.start_s >= settings.calibration:
-                yield Example(sitting.subject, sitting.person, label, step)
+def make_corpus(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    *,
+    montage: str = "",
+    jobs: int = 0,
+    progress: bool = True,
+) -> Corpus:
+    """Plays every sitting once and keeps its examples in `folder`; what is there and whole is not made again.
+
+    data: folder of the recordings. montage: one of the recipe's, for a corpus as that headset would give it.
+    jobs: worker processes, 0 for one a core. The same bytes come out however many work and however often they
+    were stopped. Raises CorpusError, one line.
+    """
+    raise NotImplementedError
+
+
+def load_corpus(folder: Path, recipe: Recipe | None = None, *, montage: str = "") -> Corpus:
+    """A whole corpus from disk. recipe: refuses one that was made under other settings.
+
+    Raises CorpusError, one line, where it is missing, unfinished or damaged.
+    """
+    raise NotImplementedError
 
 
 def subset(example: Example, keep: Sequence[int]) -> CompressedWindow:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.settings import PipelineSettings
+from training.corpora.settings import CorpusSettings, Eegmat
 from training.errors import TrainingError
 
 
@@ -68,6 +69,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     augment: Augment
     montages: dict[str, tuple[str, ...]] = {}
     """Smaller headsets to evaluate on, by name: those of their electrodes that the recordings have."""
+    corpus: CorpusSettings = Eegmat()
 
 
 def load(name: str) -> Recipe:
