@@ -7,16 +7,25 @@ corpus/montages/NAME/…     the same people as a smaller headset would give the
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from pipeline.prompt import Person
 from pipeline.records import CompressedWindow
 from pipeline.settings import PipelineSettings
+from training.corpora import manifest, store
 from training.corpora.finding import sittings
+from training.corpora.making import make_all
 from training.corpora.sitting import CorpusError, Playlist, Sitting, Stretch
 from training.corpora.windows import Example, Moment, examples, play_sitting
 from training.recipe import Recipe
+from training.whole import write_whole
 
 __all__ = [
     "Corpus",
@@ -63,9 +72,24 @@ def make_corpus(
 
     data: folder of the recordings. montage: one of the recipe's, for a corpus as that headset would give it.
     jobs: worker processes, 0 for one a core. The same bytes come out however many work and however often they
-    were stopped. Raises CorpusError, one line.
+    were stopped. Raises TrainingError, one line.
     """
-    raise NotImplementedError
+    wanted = manifest.made(recipe, montage)
+    folder = place(folder, montage)
+    there = manifest.read(folder)
+    if there is not None:
+        manifest.refuse_other(folder, there.made, wanted)
+    found = sittings(recipe, data)
+    _check_names(found, data)
+    if there is None:
+        _write(folder, manifest.Manifest(wanted, whole=False))
+    kept = make_all(found, wanted, folder, jobs, progress)
+    now = manifest.Manifest(wanted, whole=True, sittings=kept)
+    corpus = _load(folder, now)
+    _check_classes(corpus, data)
+    if now != there:
+        _write(folder, now)
+    return corpus
 
 
 def load_corpus(folder: Path, recipe: Recipe | None = None, *, montage: str = "") -> Corpus:
@@ -73,7 +97,55 @@ def load_corpus(folder: Path, recipe: Recipe | None = None, *, montage: str = ""
 
     Raises CorpusError, one line, where it is missing, unfinished or damaged.
     """
-    raise NotImplementedError
+    folder = place(folder, montage)
+    there = manifest.read(folder)
+    if there is None:
+        raise CorpusError(f"{folder}: no corpus here: make one with `python -m training corpus`")
+    if recipe is not None:
+        manifest.refuse_other(folder, there.made, manifest.made(recipe, montage))
+    if not there.whole:
+        raise CorpusError(f"{folder}: not finished: run `python -m training corpus` again, it goes on")
+    return _load(folder, there)
+
+
+def place(folder: Path, montage: str) -> Path:
+    """Where in a corpus's folder a montage's own corpus is kept."""
+    return folder / "montages" / re.sub(r"[^a-z0-9]+", "-", montage.lower()).strip("-") if montage else folder
+
+
+def _load(folder: Path, there: manifest.Manifest) -> Corpus:
+    examples: list[Example] = []
+    shifted: list[Example] = []
+    for one in there.sittings:
+        path = folder / f"{one.name}.npz"
+        kept = store.unpack(path, one.subject, Person(one.age, one.gender))
+        if hashlib.sha256(path.read_bytes()).hexdigest() != one.sha256:
+            raise CorpusError(f"{path}: changed since it was made: run `python -m training corpus` again")
+        examples += kept.examples
+        shifted += kept.shifted
+    made = there.made
+    return Corpus(made.recipe, made.labels, made.pipeline, examples, shifted)
+
+
+def _write(folder: Path, content: manifest.Manifest) -> None:
+    write_whole(folder / manifest.NAME, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+
+
+def _check_names(found: Sequence[Sitting], data: Path) -> None:
+    if not found:
+        raise CorpusError(f"{data}: no recordings of this kind here")
+    for name, count in Counter(sitting.name for sitting in found).items():
+        if count > 1:
+            raise CorpusError(f"{data}: {count} sittings are named {name}: rename or leave out one of them")
+
+
+def _check_classes(corpus: Corpus, data: Path) -> None:
+    there = {example.label for example in corpus.examples}
+    empty = [label for label in corpus.labels if label not in there]
+    if empty:
+        raise CorpusError(
+            f"{data}: not one window shows {', '.join(empty)}: add recordings, or take it out of the recipe"
+        )
 
 
 def subset(example: Example, keep: Sequence[int]) -> CompressedWindow:

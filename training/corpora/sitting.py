@@ -37,11 +37,12 @@ class Stretch:
 class Playlist:
     """Recordings in the order in which they are played, and their stretches, which do not overlap.
 
-    The first `calibration` seconds have to be rest.
+    The first `calibration` seconds have to be rest. notes: what had to be left out, one line each.
     """
 
     recordings: tuple[Recording, ...]
     stretches: tuple[Stretch, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

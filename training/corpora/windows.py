@@ -59,8 +59,17 @@ def play_sitting(sitting: Sitting) -> Iterator[Moment]:
                 yield Moment(chunk, stretch.label, stretch.trial, stretch.stimulus)
 
 
-def examples(
-    sitting: Sitting, settings: PipelineSettings, shift: float = 0.0, told: Counter[str] | None = None
+def examples(sitting: Sitting, settings: PipelineSettings) -> Iterator[Example]:
+    """The labelled windows of a sitting, in time order."""
+    yield from label_windows(sitting, sitting.read(), settings)
+
+
+def label_windows(
+    sitting: Sitting,
+    playlist: Playlist,
+    settings: PipelineSettings,
+    shift: float = 0.0,
+    told: Counter[str] | None = None,
 ) -> Iterator[Example]:
     """The labelled windows of a sitting that share no sample with its calibration.
 
@@ -68,7 +77,6 @@ def examples(
     A window gets no label where it crosses from one label or stimulus to another.
     """
     told = Counter() if told is None else told
-    playlist = sitting.read()
     first = playlist.recordings[0]
     cut = msgspec.structs.replace(settings, warmup=settings.warmup + shift)
     session = Session(cut, first.channels, first.rate, mains=sitting.mains)
