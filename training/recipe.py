@@ -11,6 +11,7 @@ import msgspec
 from pipeline.settings import PipelineSettings
 from training.corpora.settings import CorpusSettings, Eegmat
 from training.errors import TrainingError
+from training.evaluation.settings import Evaluate
 
 
 class RecipeError(TrainingError):
@@ -70,6 +71,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     montages: dict[str, tuple[str, ...]] = {}
     """Smaller headsets to evaluate on, by name: those of their electrodes that the recordings have."""
     corpus: CorpusSettings = Eegmat()
+    evaluate: Evaluate = Evaluate()
 
 
 def load(name: str) -> Recipe:

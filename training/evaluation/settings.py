@@ -1,0 +1,83 @@
+"""The recipe's `[evaluate]` section: what is compared, and how much time each comparison may take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Protocol = Literal["random-window", "trial-held-out", "person-held-out", "person-and-clip-held-out"]
+System = Literal[
+    "model", "majority", "logistic-codes", "svm-codes", "logistic-bands", "svm-bands", "tangent", "eegnet"
+]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+PROTOCOLS: tuple[Protocol, ...] = (
+    "random-window",
+    "trial-held-out",
+    "person-held-out",
+    "person-and-clip-held-out",
+)
+SYSTEMS: tuple[System, ...] = (
+    "model",
+    "majority",
+    "logistic-codes",
+    "svm-codes",
+    "logistic-bands",
+    "svm-bands",
+    "tangent",
+    "eegnet",
+)
+COMPRESSIONS = ("w5-energy", "w50-energy", "w50-approx", "w500x10-approx")
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a comparison is shortened to; None and 0 leave it whole. The report names what was shortened."""
+
+    epochs: Count | None = None
+    """Of the model, in place of the recipe's."""
+    train_windows: int = 0
+    """Most windows that the model is trained on in a fold, spaced evenly over it."""
+    test_windows: int = 0
+    """Most windows of a fold that the model is asked about, spaced evenly."""
+
+
+class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Defaults compare everything; budgets are by variant, or by protocol where nothing is varied."""
+
+    protocols: tuple[Protocol, ...] = PROTOCOLS
+    systems: tuple[System, ...] = SYSTEMS
+    compressions: tuple[str, ...] = COMPRESSIONS
+    """Compared under people held out, beside the recipe's own."""
+    demographics: bool = True
+    shuffled: bool = True
+    uncalibrated: bool = True
+    clip_folds: Annotated[int, msgspec.Meta(ge=2)] = 3
+    """Groups of clips, each held out together with a group of people."""
+    stretch: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    """Seconds over which the windows' log-probabilities are averaged into one answer."""
+    resamples: Count = 2000
+    """Of people, behind each interval; and of labels, behind each bound of chance."""
+    eegnet_epochs: Count = 20
+    people: int = 0
+    """Only so many people, the first by name; 0 for all."""
+    budgets: dict[str, Budget] = {}
+
+
+# Minutes instead of an hour: few people, two folds, hardly trained. Proves that the way is whole, no more.
+QUICK_PEOPLE = 4
+QUICK_FOLDS = 2
+QUICK_TRAIN_WINDOWS, QUICK_TEST_WINDOWS = 128, 64
+
+
+def quick(settings: Evaluate) -> Evaluate:
+    """The same comparisons, as short as they can be."""
+    short = Budget(epochs=1, train_windows=QUICK_TRAIN_WINDOWS, test_windows=QUICK_TEST_WINDOWS)
+    names = (*PROTOCOLS, *COMPRESSIONS, "demographics", "shuffled", "uncalibrated")
+    return msgspec.structs.replace(
+        settings,
+        people=QUICK_PEOPLE,
+        resamples=min(settings.resamples, 200),
+        eegnet_epochs=1,
+        budgets=dict.fromkeys(names, short),
+    )
