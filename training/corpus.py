@@ -79,7 +79,7 @@ def make_corpus(
     there = manifest.read(folder)
     if there is not None:
         manifest.refuse_other(folder, there.made, wanted)
-    found = sittings(recipe, data)
+    found = sittings(recipe, data, progress)
     _check_names(found, data)
     if there is None:
         _write(folder, manifest.Manifest(wanted, whole=False))

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,6 +17,7 @@ from training.corpora import manifest, store
 from training.corpora.sitting import CorpusError, Sitting
 from training.corpora.windows import label_windows
 from training.whole import write_whole
+from training.workers import cores, workers
 
 _BLOCK = 1 << 20
 
@@ -30,78 +27,56 @@ def make_all(
 ) -> tuple[manifest.Kept, ...]:
     """One file a sitting in `folder`, in the order of `found`. jobs: worker processes, 0 for one a core.
 
-    The first sitting that cannot be read stops it; those done stay. Raises CorpusError, one line.
+    The first sitting that cannot be read stops it; those done stay. Raises TrainingError, one line.
     """
-    jobs = min(jobs or len(os.sched_getaffinity(0)), len(found))
     title = f"corpus {made.recipe}" + (f", {made.montage}" if made.montage else "")
-    bar = tqdm(total=len(found), desc=title, unit="sitting", disable=not progress)
-    kept: dict[str, manifest.Kept] = {}
-    with bar:
-        for one in _one_by_one(found, made, folder) if jobs == 1 else _at_once(found, made, folder, jobs):
-            kept[one.name] = one
+    with tqdm(total=len(found), desc=title, unit="sitting", disable=not progress) as bar:
+        for _ in _each(partial(make_one, made=made, folder=folder), found, min(jobs or cores(), len(found))):
             bar.update()
-    return tuple(kept[sitting.name] for sitting in found)
+    return tuple(_kept(sitting, folder) for sitting in found)
 
 
-def _one_by_one(found: Sequence[Sitting], made: manifest.Made, folder: Path) -> Iterator[manifest.Kept]:
-    for sitting in found:
-        yield make_one(sitting, made, folder)
+def _each(make: partial[None], found: Sequence[Sitting], jobs: int) -> Iterator[int]:
+    if jobs == 1:
+        for place, sitting in enumerate(found):
+            make(sitting)
+            yield place
+    else:
+        with workers(jobs, _nothing) as pool:
+            yield from pool.each(make, found)
 
 
-def _at_once(
-    found: Sequence[Sitting], made: manifest.Made, folder: Path, jobs: int
-) -> Iterator[manifest.Kept]:
-    # Forked children would inherit locks that other threads hold.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
-        try:
-            for done in as_completed([pool.submit(make_one, sitting, made, folder) for sitting in found]):
-                yield done.result()
-        except BrokenProcessPool:
-            raise CorpusError(
-                "a worker process was ended from outside, perhaps for want of memory: "
-                "run the same command again with fewer --jobs"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _nothing() -> None:
+    """A worker needs no more than what it is handed with each sitting."""
 
 
-def _end_with_parent() -> None:
-    """A pool's workers outlive a parent that was killed, and would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "only for workers"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def make_one(sitting: Sitting, made: manifest.Made, folder: Path) -> manifest.Kept:
-    """Raises CorpusError, one line that names the sitting."""
+def make_one(sitting: Sitting, made: manifest.Made, folder: Path) -> None:
+    """Raises TrainingError, one line that names the sitting or its file."""
     path = folder / f"{sitting.name}.npz"
     try:
         key = _key(sitting, made)
         if store.key_of(path) != key:
             write_whole(path, _content(sitting, made, key))
-        kept = store.unpack(path, sitting.subject, sitting.person)
-        return manifest.Kept(
-            name=sitting.name,
-            subject=sitting.subject,
-            age=sitting.person.age,
-            gender=sitting.person.gender,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            told=kept.told,
-            notes=kept.notes,
-        )
     except PipelineError as why:
         raise CorpusError(f"{sitting.name}: {why}") from None
     except OSError as why:
-        name = why.filename or path
-        raise CorpusError(f"{name}: cannot be read: {why.strerror or why}") from None
+        raise CorpusError(f"{why.filename or path}: cannot be read: {why.strerror or why}") from None
     except MemoryError:
         raise CorpusError(f"{sitting.name}: does not fit into memory: use fewer --jobs") from None
+
+
+def _kept(sitting: Sitting, folder: Path) -> manifest.Kept:
+    path = folder / f"{sitting.name}.npz"
+    kept = store.unpack(path, sitting.subject, sitting.person)
+    return manifest.Kept(
+        name=sitting.name,
+        subject=sitting.subject,
+        age=sitting.person.age,
+        gender=sitting.person.gender,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        told=kept.told,
+        notes=kept.notes,
+    )
 
 
 def _content(sitting: Sitting, made: manifest.Made, key: str) -> bytes:
