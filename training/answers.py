@@ -1,8 +1,8 @@
 """The text that follows the question: emotion, diagnosis, treatment; and the way back from text to emotion.
 
 Nothing clinical is made up. The diagnosis describes what was measured in the window and names no disease; the
-treatment is one advice of the guidance base, word for word, with the id of its entry. A label that the guidance
-base does not know gets no treatment.
+treatment is one advice of the guidance base, word for word, with the id of its entry. A label that the
+guidance base does not know gets no treatment.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LABEL = re.compile(r"\s*(?:emotion:)?\s*")
 def answer_text(label: str, window: CompressedWindow | None = None, variant: int = 0) -> str:
     """The whole answer, to be put behind `prompt.question`.
 
-    window: whose deviations the diagnosis names. variant: which of the entries that fit is quoted; any number.
+    window: whose deviations the diagnosis names. variant: any number; chooses among the entries that fit.
     """
     entries = entries_for(label)
     treatment = ""
@@ -50,7 +50,7 @@ def diagnosis_of(label: str, window: CompressedWindow | None = None) -> str:
 
 @lru_cache(maxsize=64)
 def entries_for(label: str) -> tuple[Entry, ...]:
-    """Entries that name this label and advise something: recommendations, else limitations; the best first."""
+    """Entries that name this label and advise something: recommendations, else limitations. Best first."""
     with Guidance.shipped() as guidance:
         for kind in ("recommendation", "limitation"):
             fitting = [

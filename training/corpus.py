@@ -57,6 +57,8 @@ class Corpus:
     settings: PipelineSettings
     examples: list[Example]
     shifted: list[Example]
+    notes: tuple[str, ...] = ()
+    """What had to be left out, one line each."""
 
 
 def make_corpus(
@@ -124,7 +126,17 @@ def _load(folder: Path, there: manifest.Manifest) -> Corpus:
         examples += kept.examples
         shifted += kept.shifted
     made = there.made
-    return Corpus(made.recipe, made.labels, made.pipeline, examples, shifted)
+    notes = tuple(f"{one.name}: {note}" for one in there.sittings for note in _notes(one))
+    return Corpus(made.recipe, made.labels, made.pipeline, examples, shifted, notes)
+
+
+def _notes(one: manifest.Kept) -> list[str]:
+    told = list(one.notes)
+    if late := one.told.get("calibrating_late"):
+        told.append(f"rest was too poor to calibrate on: {late} windows after it were used as well")
+    if lost := one.told.get("unreadable"):
+        told.append(f"{lost} windows had too few good channels")
+    return told
 
 
 def _write(folder: Path, content: manifest.Manifest) -> None:

@@ -3,9 +3,9 @@
 28 film clips in a fixed numbering by emotion; 32 channels, of which 30 are scalp electrodes. There is no rest
 at its start: people look at a cross for five seconds, watch a clip, rate it, and pause. The model's codes are
 deviations from a person's own rest, so **some of the neutral clips are played first and serve as rest**; they
-give no examples. That is not rest: it is a dull film, as one may show at a bedside as well. Which clips is the
-recipe's choice. The other neutral clips stay examples of `neutral`, and lie near the middle of all codes by
-construction.
+give no examples. That is not rest: it is a dull film, as one may show at a bedside as well. Which clips is
+the recipe's choice. The other neutral clips stay examples of `neutral`, and lie near the middle of all
+codes by construction.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""FACED as its authors processed it: a pickle a person, an array (28 clips, 32 channels, 7500 samples), 250 Hz.
+"""FACED as its authors processed it: a pickle a person, (28 clips, 32 channels, 7500 samples) at 250 Hz.
 
-What is known from where: shape, rate, length and order of the clips from the data set's Dataset_description.md;
-the files' names, `Processed_data/sub000.pkl` to `sub122.pkl`, their float64 and the order of the channels, two
-references last, from public code that reads them (some of it calls the references A1 and A2, some HEOR and HEOL;
-they are left out here). Recording_info.csv tells a unit for each person, V or µV, and readers disagree whether
-the processed form still differs; so the unit is judged by size, which is unmistakable at a factor of a million.
-The files themselves were not at hand when this was written: what is tested is files made in this layout.
+What is known from where: shape, rate, length and order of the clips from the data set's
+Dataset_description.md; the files' names, `Processed_data/sub000.pkl` to `sub122.pkl`, their float64 and the
+order of the channels, two references last, from public code that reads them (some of it calls the
+references A1 and A2, some HEOR and HEOL; they are left out here). Recording_info.csv tells a unit for each
+person, V or µV, and readers disagree whether the processed form still differs; so the unit is judged by
+size, which is unmistakable at a factor of a million. The files themselves were not at hand when this was
+written: what is tested is files made in this layout.
 
 The processed form has lost the order in which a person saw the clips; they are played by number.
 """

@@ -4,8 +4,8 @@ It shows that the nine-class path runs whole and that the evaluation tells what 
 says nothing of how well a model reads people. Four things change the log-power of a band over a part of the
 head, each drawn from a seed of its own: the **emotion** (the table below), the **clip** (its light, sound and
 pace: the same for everybody, so that clips can be told apart by who has seen them in training), the **trial**
-(this person, this clip: what makes random windows leak) and the **person** (spectrum, alpha, topography, and how
-strongly they respond).
+(this person, this clip: what makes random windows leak) and the **person** (spectrum, alpha, topography,
+and how strongly they respond).
 
 `anger` and `disgust` have the same row in the table, `amusement` and `joy` as well: between the two of a pair
 only clips differ. A model must come out at chance there where clips are held out, and may well not elsewhere.
@@ -84,7 +84,8 @@ class Truth(msgspec.Struct, frozen=True):
     """What a simulated corpus holds; kept beside it and quoted by reports."""
 
     version: int
-    settings: Simulated
+    seconds: float
+    seed: int
     effects: dict[str, tuple[Effect, ...]]
     identical: tuple[tuple[str, str], ...]
     """At chance between each other where clips are held out."""
@@ -95,7 +96,18 @@ class Truth(msgspec.Struct, frozen=True):
 
 
 def truth(settings: Simulated) -> Truth:
-    return Truth(_VERSION, settings, EFFECTS, IDENTICAL, _CLIP_SD, _TRIAL_SD, _PERSON_SD, _RESPONSE_SD)
+    """The true effects. How many people there are changes none of them."""
+    return Truth(
+        version=_VERSION,
+        seconds=settings.seconds,
+        seed=settings.seed,
+        effects=EFFECTS,
+        identical=IDENTICAL,
+        clip_sd=_CLIP_SD,
+        trial_sd=_TRIAL_SD,
+        person_sd=_PERSON_SD,
+        response_sd=_RESPONSE_SD,
+    )
 
 
 def sittings(settings: Simulated, folder: Path, calibration: float, progress: bool) -> list[Sitting]:
@@ -121,7 +133,7 @@ def make(settings: Simulated, folder: Path, progress: bool = False) -> None:
 
     Raises TrainingError where the folder holds something else, or cannot be written.
     """
-    told = msgspec.json.format(msgspec.json.encode(truth(_signal(settings)))) + b"\n"
+    told = msgspec.json.format(msgspec.json.encode(truth(settings))) + b"\n"
     truth_path = folder / _TRUTH
     if truth_path.is_file():
         if truth_path.read_bytes() != told:
@@ -146,11 +158,6 @@ def make(settings: Simulated, folder: Path, progress: bool = False) -> None:
 
 def _paths(settings: Simulated, folder: Path) -> list[Path]:
     return [folder / "Processed_data" / f"sub{number:03d}.pkl" for number in range(settings.n_people)]
-
-
-def _signal(settings: Simulated) -> Simulated:
-    """The part of the settings that the signals depend on."""
-    return Simulated(n_people=settings.n_people, seconds=settings.seconds, seed=settings.seed)
 
 
 def _draw(*what: object) -> np.random.Generator:
