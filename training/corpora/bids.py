@@ -69,7 +69,7 @@ def _events(recording: Path, settings: Bids) -> list[Row]:
             start, duration = float(row["onset"]), float(row["duration"])
         except ValueError:
             raise CorpusError(
-                f"{path}, line {number}: onset {row['onset']!r} and duration {row['duration']!r} must be seconds"
+                f"{path}, line {number}: onset {row['onset']!r}, duration {row['duration']!r}: not seconds"
             ) from None
         if start < 0 or duration <= 0:
             raise CorpusError(f"{path}, line {number}: {duration:g} s from {start:g} s are no stretch")

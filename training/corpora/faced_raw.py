@@ -1,5 +1,4 @@
-"""FACED as it was recorded: a folder a person, `data.bdf` (32 channels, 1000 or 250 Hz) and `evt.bdf`
-(marks).
+"""FACED as recorded: a folder a person, `data.bdf` (32 channels, 1000 or 250 Hz) and `evt.bdf` (marks).
 
 What is known from where. From the data set's Dataset_description.md and Task_event.xlsx, as public
 converters to BIDS and public audits of the files quote them: folders `Data/sub000` to `Data/sub122`;
@@ -87,9 +86,10 @@ def _read(data: Path, marks: Path, rest: tuple[int, ...], classes: int, warmup: 
     gone = [clips.clip_name(clip) for clip in rest if clip not in pieces]
     if gone:
         raise CorpusError(f"{marks}: {', '.join(gone)} cannot be told from the marks, and serves as rest")
-    factor = microvolts(np.concatenate([p.segments[0].data for p in pieces.values()], axis=1),
-    recording.rate, data) pieces = {clip: _scaled(piece, factor) for clip, piece in pieces.items()} return
-    clips.playlist(pieces, rest, classes, start, tuple(notes))
+    whole = np.concatenate([piece.segments[0].data for piece in pieces.values()], axis=1)
+    factor = microvolts(whole, recording.rate, data)
+    pieces = {clip: _scaled(piece, factor) for clip, piece in pieces.items()}
+    return clips.playlist(pieces, rest, classes, start, tuple(notes))
 
 
 def marks_of(path: Path) -> list[tuple[float, str]]:

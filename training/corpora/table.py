@@ -144,7 +144,7 @@ def _read(rows: Sequence[Row], rest: str, calibration: float, warmup: float) -> 
         pieces.append(piece)
     if seconds < calibration:
         raise CorpusError(
-            f"{rows[0].file}: {seconds:g} s labelled {rest!r}, the calibration takes {calibration:g} s: label "
-            "more rest, or shorten calibration in [pipeline]"
+            f"{rows[0].file}: {seconds:g} s labelled {rest!r}, the calibration takes {calibration:g} s: "
+            "label more rest, or shorten calibration in [pipeline]"
         )
     return Playlist(tuple(pieces), tuple(stretches))
