@@ -41,7 +41,6 @@ def sittings(settings: Bids, folder: Path, calibration: float, warmup: float) ->
             subject,
             people.get(subject, Person()),
             found,
-            settings.rest,
             calibration,
             warmup,
         )
@@ -73,8 +72,7 @@ def _events(recording: Path, settings: Bids) -> list[Row]:
             ) from None
         if start < 0 or duration <= 0:
             raise CorpusError(f"{path}, line {number}: {duration:g} s from {start:g} s are no stretch")
-        # The word for rest stays as it is: it may also be the word of a label.
-        label = told if told == settings.rest else settings.emotions[told]
+        label = None if told == settings.rest else settings.emotions[told]
         shown = row[settings.stimulus] if settings.stimulus else ""
         found.append(Row(recording, start, start + duration, label, shown or None))
     return found

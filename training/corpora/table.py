@@ -33,13 +33,15 @@ _MISSING = ("", "n/a", "na", "nan")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A labelled stretch of a file. start, end: seconds since the file's first sample, end infinite for
-    all."""
+    """A labelled stretch of a file; label None for rest.
+
+    start, end: seconds since the file's first sample; an infinite end is the file's.
+    """
 
     file: Path
     start: float
     end: float
-    label: str
+    label: str | None
     stimulus: str | None = None
 
 
@@ -69,7 +71,7 @@ def sittings(settings: Table, folder: Path, calibration: float, warmup: float) -
     except (UnicodeDecodeError, csv.Error) as why:
         raise CorpusError(f"{table}: not a CSV table in UTF-8 ({why})") from None
     return [
-        sitting_of(subject, subject, people[subject], found, settings.rest, calibration, warmup)
+        sitting_of(subject, subject, people[subject], found, calibration, warmup)
         for subject, found in rows.items()
     ]
 
@@ -79,14 +81,13 @@ def sitting_of(
     subject: str,
     person: Person,
     rows: Sequence[Row],
-    rest: str,
     calibration: float,
     warmup: float,
 ) -> Sitting:
-    """rest: the label of stretches that calibrate. calibration, warmup: seconds."""
+    """calibration, warmup: seconds."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
     files = tuple(dict.fromkeys(file for row in rows for file in _parts(row.file)))
-    return Sitting(name, subject, person, files, partial(_read, tuple(rows), rest, calibration, warmup))
+    return Sitting(name, subject, person, files, partial(_read, tuple(rows), calibration, warmup))
 
 
 def person_of(age: str, gender: str, where: str) -> Person:
@@ -115,7 +116,8 @@ def _row(row: dict[str, str], folder: Path, settings: Table, where: str) -> Row:
         raise CorpusError(f"{where}: start and end are seconds, got {row['start']}, {row['end']}") from None
     if not 0 <= start < end:
         raise CorpusError(f"{where}: start {start:g} s and end {end:g} s are no stretch")
-    return Row(file, start, end, row["label"], row.get("stimulus") or None)
+    label = None if row["label"] == settings.rest else row["label"]
+    return Row(file, start, end, label, row.get("stimulus") or None)
 
 
 def _parts(file: Path) -> list[Path]:
@@ -124,27 +126,26 @@ def _parts(file: Path) -> list[Path]:
     return [file, *(path for path in beside if path.is_file() and path != file)]
 
 
-def _read(rows: Sequence[Row], rest: str, calibration: float, warmup: float) -> Playlist:
+def _read(rows: Sequence[Row], calibration: float, warmup: float) -> Playlist:
     held: dict[Path, Recording] = {}
     pieces: list[Recording] = []
     stretches: list[Stretch] = []
     seconds = 0.0
-    for row in sorted(rows, key=lambda row: row.label != rest):  # keeps the order otherwise
+    for row in sorted(rows, key=lambda row: row.label is not None):  # keeps the order otherwise
         if row.file not in held:
             held[row.file] = read_any(row.file)
         recording = held[row.file]
         last = recording.segments[-1]
-        end = min(row.end, last.start + last.n_samples / recording.rate)
-        if row.label == rest:
+        end = last.start + last.n_samples / recording.rate if row.end == math.inf else row.end
+        if row.label is None:
             seconds += end - row.start
         piece, at = cut(recording, row.start, end, warmup)
-        label = None if row.label == rest else row.label
         trial = f"{row.file.stem}-{row.start:g}"
-        stretches.append(Stretch(len(pieces), label, trial, row.stimulus, start=at))
+        stretches.append(Stretch(len(pieces), row.label, trial, row.stimulus, start=at))
         pieces.append(piece)
     if seconds < calibration:
         raise CorpusError(
-            f"{rows[0].file}: {seconds:g} s labelled {rest!r}, the calibration takes {calibration:g} s: "
+            f"{rows[0].file}: {seconds:g} s labelled as rest, the calibration takes {calibration:g} s: "
             "label more rest, or shorten calibration in [pipeline]"
         )
     return Playlist(tuple(pieces), tuple(stretches))
