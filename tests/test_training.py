@@ -27,7 +27,8 @@ from training import corpus, recipe, tokenizer
 from training.augment import augmented
 from training.corpora import eegmat
 from training.corpora.settings import Eegmat
-from training.evaluate import calibration_error, fit_temperature, summarise
+from training.evaluation.measures import calibration_error, fit_temperature
+from training.evaluation.summary import summarise
 from training.fit import LabelScorer, fit, scores
 
 CPU = torch.device("cpu")
@@ -97,7 +98,8 @@ def test_train_export_seal_verify(
     assert balanced > 0.7
 
     people = np.array([example.subject for example in examples])
-    evaluation = summarise(plan, labels, people, logits, labels)
+    folds = (people == people[0]).astype(np.int64)
+    evaluation = summarise(plan, labels, people, logits, labels, folds)
     assert evaluation.svm.macro_f1 == 1.0 and evaluation.people == 3
 
     trained = tmp_path / "trained"

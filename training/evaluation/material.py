@@ -56,7 +56,7 @@ class Place:
             return self.recipe, self.out / "corpus", variant.montage or ""
         pipeline = msgspec.structs.replace(self.recipe.pipeline, compression=variant.compression)
         other = msgspec.structs.replace(self.recipe, pipeline=pipeline)
-        return other, self.folder / "corpora" / variant.compression, ""
+        return other, self.out / f"corpus-{variant.compression}", ""
 
     def fingerprint(self, variant: Variant = PLAIN) -> str:
         """Of the bytes of a variant's corpus and all that decided them."""

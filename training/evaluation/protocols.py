@@ -13,8 +13,6 @@ from training.corpus import Example
 from training.evaluation.measures import Int64
 from training.evaluation.settings import Protocol
 
-LEAKY = "LEAKY"
-
 
 class NotPossibleError(Exception):
     """The corpus cannot be split so; the message says why."""
@@ -47,11 +45,6 @@ def split(
     if len(np.unique(labels)) < 2:
         raise NotPossibleError("fewer than two labels")
     return PROTOCOLS[protocol].split(examples, labels, folds, seed, clip_folds)
-
-
-def name(protocol: Protocol) -> str:
-    """As it is printed: the leaky one is marked."""
-    return f"{protocol} ({LEAKY})" if PROTOCOLS[protocol].leaky else protocol
 
 
 def _random_window(examples: Sequence[Example], labels: Int64, folds: int, seed: int, _: int) -> list[Fold]:

@@ -42,6 +42,16 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most windows of a fold that the model is asked about, spaced evenly."""
 
 
+# Prompts of 50 codes a line cost ten times those of 5, and those of 500 a hundred times: the model's training
+# is shortened there, and the SVM beside it is not.
+_BUDGETS = {
+    "shuffled": Budget(epochs=4),
+    "w50-energy": Budget(epochs=2, train_windows=600, test_windows=100),
+    "w50-approx": Budget(epochs=2, train_windows=600, test_windows=100),
+    "w500x10-approx": Budget(epochs=1, train_windows=100, test_windows=30),
+}
+
+
 class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Defaults compare everything; budgets are by variant, or by protocol where nothing is varied."""
 
@@ -61,23 +71,27 @@ class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     eegnet_epochs: Count = 20
     people: int = 0
     """Only so many people, the first by name; 0 for all."""
-    budgets: dict[str, Budget] = {}
+    budgets: dict[str, Budget] = msgspec.field(default_factory=lambda: dict(_BUDGETS))
 
 
 # Minutes instead of an hour: few people, two folds, hardly trained. Proves that the way is whole, no more.
 QUICK_PEOPLE = 4
 QUICK_FOLDS = 2
-QUICK_TRAIN_WINDOWS, QUICK_TEST_WINDOWS = 128, 64
+QUICK_BATCH = 8
 
 
 def quick(settings: Evaluate) -> Evaluate:
     """The same comparisons, as short as they can be."""
-    short = Budget(epochs=1, train_windows=QUICK_TRAIN_WINDOWS, test_windows=QUICK_TEST_WINDOWS)
-    names = (*PROTOCOLS, *COMPRESSIONS, "demographics", "shuffled", "uncalibrated")
+    short = Budget(epochs=1, train_windows=64, test_windows=24)
+    budgets = dict.fromkeys((*PROTOCOLS, "demographics", "shuffled", "uncalibrated"), short)
+    # Two steps of QUICK_BATCH prompts; a window of 500 codes is told in ten.
+    long = Budget(epochs=1, train_windows=2 * QUICK_BATCH, test_windows=8)
+    budgets |= dict.fromkeys(COMPRESSIONS, long)
+    budgets["w500x10-approx"] = Budget(epochs=1, train_windows=2, test_windows=2)
     return msgspec.structs.replace(
         settings,
         people=QUICK_PEOPLE,
         resamples=min(settings.resamples, 200),
         eegnet_epochs=1,
-        budgets=dict.fromkeys(names, short),
+        budgets=budgets,
     )
