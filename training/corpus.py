@@ -99,12 +99,13 @@ def load_corpus(folder: Path, recipe: Recipe | None = None, *, montage: str = ""
 
     Raises CorpusError, one line, where it is missing, unfinished or damaged.
     """
+    wanted = None if recipe is None else manifest.made(recipe, montage)
     folder = place(folder, montage)
     there = manifest.read(folder)
     if there is None:
         raise CorpusError(f"{folder}: no corpus here: make one with `python -m training corpus`")
-    if recipe is not None:
-        manifest.refuse_other(folder, there.made, manifest.made(recipe, montage))
+    if wanted is not None:
+        manifest.refuse_other(folder, there.made, wanted)
     if not there.whole:
         raise CorpusError(f"{folder}: not finished: run `python -m training corpus` again, it goes on")
     return _load(folder, there)

@@ -84,12 +84,13 @@ def refuse_other(folder: Path, there: Made, wanted: Made) -> None:
     """Raises CorpusError where a corpus was made under other settings: the line names the first of them."""
     if there == wanted:
         return
-    one, two = msgspec.to_builtins(there), msgspec.to_builtins(wanted)
-    for name, was, now in _differences(one, two):
-        raise CorpusError(
-            f"{folder}: made under other settings ({name}: {was!r}, the recipe says {now!r}): "
-            "remove the folder to make it anew, or give another --out"
-        )
+    found = _differences(msgspec.to_builtins(there), msgspec.to_builtins(wanted))
+    # A fingerprint differs with whatever it is of, and says least.
+    name, was, now = min(found, key=lambda one: one[0] == "fingerprint")
+    raise CorpusError(
+        f"{folder}: made under other settings ({name}: {was!r}, the recipe says {now!r}): "
+        "remove the folder to make it anew, or give another --out"
+    )
 
 
 def _differences(one: object, two: object, name: str = "") -> list[tuple[str, object, object]]:

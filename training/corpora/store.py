@@ -122,7 +122,8 @@ class Kept:
 def unpack(path: Path, subject: str, person: Person) -> Kept:
     """Raises CorpusError, one line, where the file is missing or not whole."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, for numpy leaves a file open that turns out to be damaged.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             a = _Arrays(*(file[field.name] for field in fields(_Arrays)))
         if a.codes.ndim != 3 or a.codes.shape != (len(a.label), len(a.electrodes), a.codes.shape[2]):
             raise ValueError("its arrays do not fit each other")
@@ -148,7 +149,7 @@ def key_of(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
                 return None
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             names = [field.name for field in fields(_Arrays)]
             return str(file["key"]) if file.files == names else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
