@@ -28,6 +28,7 @@ EEGMAT_CITATION = (
 _PEOPLE = "subject-info.csv"
 _TRIES = 2
 _TIMEOUT_S = 30.0
+_BLOCK = 1 << 16
 
 
 def eegmat_files() -> dict[str, str]:
@@ -47,7 +48,7 @@ def fetch_eegmat(folder: Path, base_url: str = EEGMAT_URL, progress: bool = True
     for name in tqdm(sorted(known), desc="eegmat", unit="file", disable=not progress):
         url = urljoin(store.base_url, name)
         try:
-            store.fetch(name, downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S))
+            store.fetch(name, downloader=_download)
         except ValueError:  # pooch's word for another hash
             raise CorpusError(
                 f"{url}: not the published file, its sha256 differs: run the command again, or try a mirror "
@@ -63,6 +64,15 @@ def fetch_eegmat(folder: Path, base_url: str = EEGMAT_URL, progress: bool = True
     return len(known)
 
 
+def _download(url: str, output: str, store: object) -> None:
+    """As pooch calls it; its own downloader leaves the connection open where the server refuses."""
+    with requests.get(url, stream=True, timeout=_TIMEOUT_S) as answer:
+        answer.raise_for_status()
+        with Path(output).open("wb") as file:
+            for block in answer.iter_content(_BLOCK):
+                file.write(block)
+
+
 def _people(url: str, subjects: set[str]) -> bytes:
     """PhysioNet's table of people as the loader's: Subject, Age, Gender, of those subjects alone.
 
@@ -70,11 +80,11 @@ def _people(url: str, subjects: set[str]) -> bytes:
     checked instead: each subject once, an age, F or M.
     """
     try:
-        answer = requests.get(url, timeout=_TIMEOUT_S)
-        answer.raise_for_status()
+        with requests.get(url, timeout=_TIMEOUT_S) as answer:
+            answer.raise_for_status()
+            text = answer.content.decode("utf-8-sig", errors="replace")
     except requests.RequestException as why:
         raise CorpusError(f"{url}: {_told(why)}: run the command again, it goes on from here") from None
-    text = answer.content.decode("utf-8-sig", errors="replace")
     separator = ";" if text.partition("\n")[0].count(";") else ","
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
