@@ -43,6 +43,9 @@ __all__ = [
     "subset",
 ]
 
+# Names come from tables that others wrote, and become names of files.
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
@@ -148,6 +151,8 @@ def _check_names(found: Sequence[Sitting], data: Path) -> None:
     if not found:
         raise CorpusError(f"{data}: no recordings of this kind here")
     for name, count in Counter(sitting.name for sitting in found).items():
+        if not _FILE_NAME.fullmatch(name):
+            raise CorpusError(f"{data}: a sitting cannot be named {name!r}: use letters, digits, - and _")
         if count > 1:
             raise CorpusError(f"{data}: {count} sittings are named {name}: rename or leave out one of them")
 

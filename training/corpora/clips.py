@@ -6,6 +6,10 @@ deviations from a person's own rest, so **some of the neutral clips are played f
 give no examples. That is not rest: it is a dull film, as one may show at a bedside as well. Which clips is
 the recipe's choice. The other neutral clips stay examples of `neutral`, and lie near the middle of all
 codes by construction.
+
+Everybody sees the same three or four clips of an emotion, so that a model may learn the clips instead:
+Gerster et al. ("Stimulus identity rather than emotion drives EEG classification", a preprint on FACED) find
+that it does. Only what is held out by person **and** clip says something of emotion.
 """
 
 from __future__ import annotations

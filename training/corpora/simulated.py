@@ -146,7 +146,7 @@ def make(settings: Simulated, folder: Path, progress: bool = False) -> None:
     rows = ["sub,Gender,Age,Cohort ,Sample_rate,Unit"]
     missing = []
     for number, path in enumerate(_paths(settings, folder)):
-        person = _Individual(settings, number)
+        person = Individual(settings, number)
         rows.append(f"{path.stem},{person.gender},{person.age},0,{RATE:g},uV")
         if not path.is_file():
             missing.append((person, path))
@@ -169,7 +169,7 @@ def _effects(rng: np.random.Generator, sd: float) -> list[Effect]:
     return [(band, place, float(rng.normal(0, sd))) for band in BANDS for place in PLACES]
 
 
-class _Individual:
+class Individual:
     """One made-up person: µV and Hz, of the size of scalp EEG in young adults at rest."""
 
     def __init__(self, settings: Simulated, number: int) -> None:
