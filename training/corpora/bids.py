@@ -43,6 +43,7 @@ def sittings(settings: Bids, folder: Path, calibration: float, warmup: float) ->
             found,
             calibration,
             warmup,
+            settings.mains,
         )
         for (subject, session), found in rows.items()
     ]

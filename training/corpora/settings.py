@@ -50,6 +50,9 @@ class Simulated(_FacedKind, tag="simulated", frozen=True):
 class Table(_Kind, tag="table", frozen=True):
     """Any recordings, and a CSV table that says what they show."""
 
+    mains: Literal[50, 60] = 50
+    """Of the country they were made in, Hz."""
+
     table: str = "labels.csv"
     """Columns: file, start, end, subject, label; age, gender and stimulus where known. Times in seconds."""
     rest: str = "rest"
@@ -61,6 +64,8 @@ class Table(_Kind, tag="table", frozen=True):
 class Bids(_Kind, tag="bids", frozen=True, kw_only=True):
     """A data set in BIDS (EEG): participants.tsv, and events.tsv beside each recording."""
 
+    mains: Literal[50, 60] = 50
+    """Of the country they were made in, Hz."""
     task: str
     column: str = "trial_type"
     """Column of events.tsv that decides the label."""

@@ -71,7 +71,7 @@ def sittings(settings: Table, folder: Path, calibration: float, warmup: float) -
     except (UnicodeDecodeError, csv.Error) as why:
         raise CorpusError(f"{table}: not a CSV table in UTF-8 ({why})") from None
     return [
-        sitting_of(subject, subject, people[subject], found, calibration, warmup)
+        sitting_of(subject, subject, people[subject], found, calibration, warmup, settings.mains)
         for subject, found in rows.items()
     ]
 
@@ -83,11 +83,12 @@ def sitting_of(
     rows: Sequence[Row],
     calibration: float,
     warmup: float,
+    mains: float,
 ) -> Sitting:
-    """calibration, warmup: seconds."""
+    """calibration, warmup: seconds; mains: Hz."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
     files = tuple(dict.fromkeys(file for row in rows for file in _parts(row.file)))
-    return Sitting(name, subject, person, files, partial(_read, tuple(rows), calibration, warmup))
+    return Sitting(name, subject, person, files, partial(_read, tuple(rows), calibration, warmup), mains)
 
 
 def person_of(age: str, gender: str, where: str) -> Person:
