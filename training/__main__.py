@@ -17,7 +17,7 @@ VERBS = (
     "finetune",
     "evaluate",
     "fit",
-    # report
+    "report",
 )
 
 

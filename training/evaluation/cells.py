@@ -16,7 +16,7 @@ from training.corpus import Example
 from training.evaluation import systems
 from training.evaluation.material import Material, Place
 from training.evaluation.measures import Float64, Int64, Text
-from training.evaluation.part import Part, evenly
+from training.evaluation.part import Part, evenly, thinned
 from training.evaluation.protocols import Fold, split
 from training.evaluation.settings import Budget, Protocol, System
 from training.evaluation.variants import AS_RECORDED, variant_of
@@ -119,13 +119,12 @@ class Bench:
         fold = self.folds(cell.protocol, cell.variant)[cell.fold]
         how = budget(self._place, cell) if cell.system == "model" else Budget()
         signals = cell.system != "model" and systems.TOLD[cell.system].signals
-        train = self._material.part(
-            variant, fold.train[evenly(len(fold.train), how.train_windows)], fold.train, signals=signals
-        )
+        labels = self._material.labels(self._material.examples(variant))
+        rows = fold.train[thinned(labels[fold.train], how.train_windows)]
+        train = self._material.part(variant, rows, fold.train, signals=signals)
         reader = self._train(cell, train, how)
-        test = self._material.part(
-            variant, fold.test[evenly(len(fold.test), how.test_windows)], fold.train, signals=signals
-        )
+        rows = fold.test[thinned(labels[fold.test], how.test_windows)]
+        test = self._material.part(variant, rows, fold.train, signals=signals)
         self._write(cell, reader, test, len(train))
         for other in montages:
             small = variant_of(self._place.recipe, other.variant)

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 
 from training import tokenizer
 from training.device import pick
+from training.errors import TrainingError
 from training.evaluation.measures import Float64
 from training.evaluation.part import Part
 from training.evaluation.variants import prompts
@@ -22,6 +23,11 @@ class ModelReader:
         if epochs is not None:
             recipe = msgspec.structs.replace(recipe, fit=msgspec.structs.replace(recipe.fit, epochs=epochs))
         device = pick()
+        if absent := sorted(set(range(len(recipe.labels))) - set(train.labels.tolist())):
+            names = ", ".join(recipe.labels[label] for label in absent)
+            raise TrainingError(
+                f"{title}: not one window of {names} to train on: use fewer folds or more people"
+            )
         seen = [prompt for example in train.examples for prompt in prompts(example)]
         self._model = fit(recipe, words, seen, device, title)
         self._scorer = LabelScorer(words, recipe.labels, device)

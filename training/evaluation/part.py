@@ -85,6 +85,20 @@ def features(part: Part) -> Float64:
     return code_features(part)
 
 
+def thinned(labels: Int64, most: int) -> Int64:
+    """At most about so many rows, spaced evenly within each label, whose shares stay; all where `most` is 0.
+
+    Every label keeps a row, so that a model can be trained on what is left.
+    """
+    if not most or len(labels) <= most:
+        return np.arange(len(labels), dtype=np.int64)
+    kept = []
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        kept.append(rows[evenly(len(rows), max(1, round(most * len(rows) / len(labels))))])
+    return np.sort(np.concatenate(kept))
+
+
 def evenly(n: int, most: int) -> Int64:
     """At most so many of n rows, evenly spaced; all of them where `most` is 0."""
     if not most or n <= most:

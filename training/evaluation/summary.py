@@ -123,9 +123,13 @@ def _gain(drawn: Resampled, a: Answers, svm: Answers | None, n: int) -> tuple[fl
     """On the windows that both were asked about: the model may have been asked about fewer."""
     if svm is None:
         return None
-    rows = {key: row for row, key in enumerate(_keys(svm))}
-    other = svm.logits.argmax(axis=1)[[rows[key] for key in _keys(a)]]
-    return drawn.gain(a.label, a.logits.argmax(axis=1), other, n)
+    return drawn.gain(a.label, a.logits.argmax(axis=1), _beside(a, svm).argmax(axis=1), n)
+
+
+def _beside(a: Answers, other: Answers) -> Float64:
+    """The other's logits for the windows of `a`."""
+    rows = {key: row for row, key in enumerate(_keys(other))}
+    return other.logits[[rows[key] for key in _keys(a)]]
 
 
 def _keys(a: Answers) -> list[tuple[str, str, float]]:
@@ -146,9 +150,7 @@ def _stretch_figures(
     scores = drawn.scores(label, guess, n), len(found)
     if svm is None:
         return scores, None
-    rows = {key: row for row, key in enumerate(_keys(svm))}
-    logits = svm.logits[[rows[key] for key in _keys(a)]]
-    return scores, drawn.gain(label, guess, votes(logits, found), n)
+    return scores, drawn.gain(label, guess, votes(_beside(a, svm), found), n)
 
 
 def votes(logits: Float64, groups: Sequence[Int64]) -> Int64:
@@ -197,8 +199,9 @@ def bundle_evaluation(place: Place, cells: Sequence[Cell]) -> Evaluation | None:
     model, svm = of(AS_RECORDED, "model"), of(AS_RECORDED, _BASELINE)
     if not model or not svm:
         return None
-    a, b = answers_of(place, model), answers_of(place, svm)
-    found = summarise(place.recipe, a.label, a.subject, a.logits, b.logits.argmax(axis=1), a.fold)
+    a = answers_of(place, model)
+    b = _beside(a, answers_of(place, svm))
+    found = summarise(place.recipe, a.label, a.subject, a.logits, b.argmax(axis=1), a.fold)
     small = {}
     for name, electrodes in place.recipe.montages.items():
         if some := of(MONTAGE + name, "model"):

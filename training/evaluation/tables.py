@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from training.evaluation.protocols import PROTOCOLS
-from training.evaluation.settings import Protocol
 from training.evaluation.summary import Figures
 
 LEAKY = "LEAKY"
@@ -35,8 +34,9 @@ def interval(one: Figures) -> str:
     return f"{one.scores.macro_f1:.3f} [{one.scores.low:.3f}, {one.scores.high:.3f}]"
 
 
-def told(name: Protocol) -> str:
-    return PROTOCOLS[name].told
+def told(name: str) -> str:
+    """A protocol in words."""
+    return next(held.told for protocol, held in PROTOCOLS.items() if protocol == name)
 
 
 def markdown(head: Sequence[str], body: Sequence[Sequence[object]]) -> str:
