@@ -12,6 +12,7 @@ from pipeline.settings import PipelineSettings
 from training.corpora.settings import CorpusSettings, Eegmat
 from training.errors import TrainingError
 from training.evaluation.settings import Evaluate
+from training.lm_settings import Lora, Pretrain, Prune
 
 
 class RecipeError(TrainingError):
@@ -72,6 +73,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Smaller headsets to evaluate on, by name: those of their electrodes that the recordings have."""
     corpus: CorpusSettings = Eegmat()
     evaluate: Evaluate = Evaluate()
+    pretrain: Pretrain = Pretrain()
+    prune: Prune = Prune()
+    lora: Lora = Lora()
 
 
 def load(name: str) -> Recipe:
