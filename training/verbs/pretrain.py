@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     except msgspec.ValidationError as why:
         raise TrainingError(f"pretrain: {why}") from None
     device = pick(args.threads)
+    accelerator = Accelerator(cpu=device.type == "cpu")
     source = out / "pruned" if args.recover else args.base
     base = open_base(source) if source is not None else from_scratch(how, args.texts, plan.labels)
     told = pretrain(
@@ -84,16 +85,17 @@ def run(args: argparse.Namespace) -> int:
         how,
         args.texts,
         out / ("recovered" if args.recover else "base"),
-        Accelerator(cpu=device.type == "cpu"),
+        accelerator,
         teacher=open_base(args.teacher) if args.teacher else None,
         every_s=args.checkpoint_seconds,
         every=args.checkpoint_steps,
         bf16=args.bf16,
         most_steps=args.max_steps,
     )
-    print(
-        f"{told.parameters:,} parameters, {told.steps} steps over {told.tokens_seen:,} tokens; "
-        f"perplexity on {told.after.tokens:,} held-out tokens {told.before.perplexity:,.1f} -> "
-        f"{told.after.perplexity:,.1f} ({told.after.bits_per_byte:.3f} bits a byte)"
-    )
+    if accelerator.is_main_process:
+        print(
+            f"{told.parameters:,} parameters, {told.steps} steps over {told.tokens_seen:,} tokens; "
+            f"perplexity on {told.after.tokens:,} held-out tokens {told.before.perplexity:,.1f} -> "
+            f"{told.after.perplexity:,.1f} ({told.after.bits_per_byte:.3f} bits a byte)"
+        )
     return 0
