@@ -90,7 +90,7 @@ def test_a_quick_report_of_real_recordings(shared_data: Callable[[str], Path], t
         "person-and-clip-held-out",
         "Tables I and II, Figure 11: fine-tuned language models",
     }
-    # With nothing learnt by anybody, nobody's labels are found on shuffled trials; on random windows they are.
+    # Of drawn labels nothing can be found but the trials themselves, which random windows give away.
     (leak,) = (one for one in told.figures if (one.protocol, one.variant, one.system) == (
         "random-window", "shuffled", "svm-codes"))  # fmt: skip
     (honest,) = (one for one in told.figures if (one.protocol, one.variant, one.system) == (

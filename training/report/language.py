@@ -158,7 +158,15 @@ def _bases(told: tuple[Place, Size]) -> None:
     folder = place.out / "language"
     texts = folder / "texts"
     _write_texts(texts)
-    how = Pretrain(shape="tiny", vocabulary=2048, context=128, learning_rate=2e-3, seed=place.recipe.seed)
+    how = Pretrain(
+        shape="tiny",
+        vocabulary=2048,
+        context=128,
+        learning_rate=2e-3,
+        held_out=0.1,
+        measured=16,
+        seed=place.recipe.seed,
+    )
     accelerator = Accelerator(cpu=True)
     base = from_scratch(how, texts, place.recipe.labels)
     pretrain(base, how, texts, folder / "base", accelerator, most_steps=size.base_steps)
@@ -172,13 +180,14 @@ def _write_texts(folder: Path) -> None:
     """What text the house holds: the guidance base, a document an entry."""
     from pipeline.guidance.entries import load_entries, shipped_entries
 
-    told = "\n\n".join(
-        f"{entry.title}\n{entry.text}\n{entry.recommendation}"
-        for entry in sorted(load_entries(shipped_entries()), key=lambda entry: entry.id)
+    entries = sorted(load_entries(shipped_entries()), key=lambda entry: entry.id)
+    told = b"\n".join(
+        msgspec.json.encode({"text": f"{entry.title}\n{entry.text}\n{entry.recommendation}"})
+        for entry in entries
     )
-    path = folder / "guidance.txt"
-    if not path.is_file() or path.read_text(encoding="utf-8") != told:
-        write_whole(path, told.encode())
+    path = folder / "guidance.jsonl"
+    if not path.is_file() or path.read_bytes() != told:
+        write_whole(path, told)
 
 
 def _chain(task: _Task) -> None:
@@ -259,12 +268,13 @@ def _examples(task: _Task) -> tuple[list[Example], list[Example]]:
     ]
     people = sorted({example.subject for example in found})
     aside = np.random.default_rng(recipe.seed).permutation(people)[: task.size.people_held_out].tolist()
-    sides: tuple[list[Example], list[Example]] = [], []
-    for side, most in ((0, task.size.windows), (1, task.size.asked)):
-        for label in recipe.labels:
-            some = [e for e in found if e.label == label and (e.subject in aside) == bool(side)]
-            sides[side] += [some[i] for i in evenly(len(some), max(1, most // len(recipe.labels)))]
-    return sides
+    taught: list[Example] = []
+    asked: list[Example] = []
+    for label in recipe.labels:
+        for side, most, held in ((taught, task.size.windows, False), (asked, task.size.asked, True)):
+            some = [e for e in found if e.label == label and (e.subject in aside) == held]
+            side += [some[i] for i in evenly(len(some), max(1, most // len(recipe.labels)))]
+    return taught, asked
 
 
 def _ask(
