@@ -174,7 +174,7 @@ def test_verbs_say_what_is_missing(tmp_path: Path) -> None:
             ["training", "evaluate", "--data", str(tmp_path), "--out", str(tmp_path)],
             "subjects.csv is missing",
         ),
-        (["export", "onnx", str(tmp_path), str(tmp_path / "o")], "run `python -m training pretrain` first"),
+        (["export", "onnx", str(tmp_path), str(tmp_path / "o")], "run `python -m training fit` first"),
         (["export", "verify", str(tmp_path)], "no bundle at"),
     ):
         done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
