@@ -286,7 +286,7 @@ def test_readers_of_signals_learn_the_people_they_saw(place: Place, system: str)
     plain = variant_of(place.recipe, AS_RECORDED)
     rows = np.arange(len(material.examples(plain)))
     whole = material.part(plain, rows, rows, signals=True)
-    reader = systems.train(system, whole, 2, 20, 12)
+    reader = systems.train(system, whole, 2, 20, 120)
     table = measures.confusion(whole.labels, reader.logits(whole).argmax(axis=1), 2)
     assert (np.diagonal(table) / table.sum(axis=1)).mean() > 0.8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +26,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     except OSError as why:
         raise TrainingError(f"{path}: cannot be written: {why.strerror or why}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -71,7 +71,7 @@ def fingerprint(place: Place, cell: Cell) -> str:
         msgspec.to_builtins((recipe.labels, recipe.seed, recipe.folds, recipe.pipeline)),
         msgspec.to_builtins((recipe.model, recipe.fit, recipe.augment)) if cell.system == "model" else None,
         msgspec.to_builtins(budget(place, cell)) if cell.system == "model" else None,
-        how.eegnet_epochs if cell.system == "eegnet" else None,
+        how.eegnet_steps if cell.system == "eegnet" else None,
         how.clip_folds,
         how.people,
         place.fingerprint(variant),
@@ -90,7 +90,7 @@ def done(place: Place, cell: Cell) -> bool:
     if not path.is_file():
         return False
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return str(file["fingerprint"]) == fingerprint(place, cell)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return False
@@ -142,7 +142,7 @@ class Bench:
 
             return ModelReader(recipe, train, how.epochs, f"{cell.protocol} {cell.variant} {cell.fold + 1}")
         return systems.train(
-            cell.system, train, len(recipe.labels), recipe.seed, recipe.evaluate.eegnet_epochs
+            cell.system, train, len(recipe.labels), recipe.seed, recipe.evaluate.eegnet_steps
         )
 
     def _write(self, cell: Cell, reader: systems.Reader, test: Part, trained_on: int) -> None:

@@ -17,7 +17,7 @@ _KERNEL, _SECOND = 64, 16
 _DROPOUT = 0.25  # the paper's where people are held out
 # Samples at 125 Hz: crops of 4 s are as long as the paper's longest trials by half, and windows give many.
 _CROP = 500
-_BATCH, _RATE = 64, 1e-3
+_BATCH, _RATE = 32, 1e-3
 # The paper's bounds on the norms of the spatial filters and of the last layer.
 _SPATIAL_NORM, _DENSE_NORM = 1.0, 0.25
 
@@ -53,7 +53,7 @@ def _same(kernel: int) -> nn.ZeroPad2d:
 class EEGNetReader:
     """Trained on random crops of the windows; a window's logits are the mean over crops that cover it."""
 
-    def __init__(self, train: Part, n_labels: int, epochs: int, seed: int) -> None:
+    def __init__(self, train: Part, n_labels: int, steps: int, seed: int) -> None:
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         signals = train.waves()
@@ -68,7 +68,7 @@ class EEGNetReader:
         chance = 1 / count[train.labels]
         chance /= chance.sum()
         self._net.train()
-        for _ in range(epochs * max(len(train) // _BATCH, 1)):
+        for _ in range(steps):
             rows = rng.choice(len(train), min(_BATCH, len(train)), p=chance)
             at = int(rng.integers(0, signals.waves.shape[2] - self._length + 1))
             loss = cross_entropy(self._net(_input(train, rows, at, self._length)), _targets(train, rows))

@@ -68,7 +68,8 @@ class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds over which the windows' log-probabilities are averaged into one answer."""
     resamples: Count = 2000
     """Of people, behind each interval; and of labels, behind each bound of chance."""
-    eegnet_epochs: Count = 20
+    eegnet_steps: Count = 400
+    """Of 32 crops each."""
     people: int = 0
     """Only so many people, the first by name; 0 for all."""
     budgets: dict[str, Budget] = msgspec.field(default_factory=lambda: dict(_BUDGETS))
@@ -92,6 +93,6 @@ def quick(settings: Evaluate) -> Evaluate:
         settings,
         people=QUICK_PEOPLE,
         resamples=min(settings.resamples, 200),
-        eegnet_epochs=1,
+        eegnet_steps=4,
         budgets=budgets,
     )

@@ -77,12 +77,12 @@ class Classifier:
         return out
 
 
-def train(system: System, part: Part, n_labels: int, seed: int, eegnet_epochs: int) -> Reader:
+def train(system: System, part: Part, n_labels: int, seed: int, eegnet_steps: int) -> Reader:
     """Any system but the model, which needs the recipe."""
     if system == "majority" or len(np.unique(part.labels)) < 2:
         return Majority(part, n_labels)
     if system == "eegnet":
-        return EEGNetReader(part, n_labels, eegnet_epochs, seed)
+        return EEGNetReader(part, n_labels, eegnet_steps, seed)
     if system == "tangent":
         steps = (TangentSpace(metric="riemann"), StandardScaler(), _svm())
         return Classifier(part, n_labels, lambda some: some.waves().covariance, steps)
