@@ -48,6 +48,7 @@ smollm2: $(VENV)/.dev ## Prune, recover, tune and export SmolLM2-135M, shortened
 	  $(BIN)/python -m training prune --recipe smollm2 --trim-vocabulary $(TEXTS) --texts $(TEXTS)
 	$(BIN)/python -m training pretrain --recipe smollm2 --recover --texts $(TEXTS) --max-steps $(STEPS)
 	$(BIN)/python -m training finetune --recipe smollm2 --strategy 2 --texts $(TEXTS) --data $(SHARED_DATA)/eegmat
+	$(BIN)/python -m training measure --recipe smollm2 --texts $(TEXTS) --data $(SHARED_DATA)/eegmat
 	$(BIN)/python -m export onnx $(SMOLLM2)/tuned $(SMOLLM2)/onnx
 	$(BIN)/python -m export fuse $(SMOLLM2)/onnx/model.onnx $(SMOLLM2)/onnx/fused.onnx
 	$(BIN)/python -m export quantize $(SMOLLM2)/onnx/fused.onnx $(SMOLLM2)/onnx --method i8x

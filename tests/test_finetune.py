@@ -22,10 +22,12 @@ from pipeline import prompt
 from training import tokenizer
 from training.bases import Base, end_of_text, fresh, open_base, save_base, shape
 from training.errors import TrainingError
-from training.finetune import NOTE, Tuned, _AnswerLoss, finetune, hold_out, measure, point
+from training.finetune import NOTE, _AnswerLoss, finetune, hold_out, measure, point
 from training.lessons import Lessons
-from training.lm_settings import PRESETS, Lora
+from training.lm_settings import PRESETS, Lora, Pretrain
 from training.lora import adapt, merged
+from training.stages import head, held_out_text, line, stage
+from training.texts import pack
 
 ROOT = Path(__file__).parents[1]
 PART = ROOT / "tests" / "parts" / "tuning.py"
@@ -148,15 +150,15 @@ def test_labels_are_learnt(base_folder: Path, tmp_path: Path, method: str) -> No
 @pytest.mark.timeout(600)
 def test_killed_in_the_middle_it_ends_in_the_same_weights(base_folder: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    steps = 60
+    steps = 24
     done = subprocess.run(
-        [sys.executable, *tuning(straight, base_folder, steps)],
+        [sys.executable, *tuning(straight, base_folder, steps, 0.1)],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    process = subprocess.Popen([sys.executable, *tuning(killed, base_folder, steps)], env=ENVIRONMENT)
+    process = subprocess.Popen([sys.executable, *tuning(killed, base_folder, steps, 0.1)], env=ENVIRONMENT)
     states = killed / "finetune-checkpoints"
     until = time.monotonic() + 240
     # In the second step: the first one's folder is there, and a state beyond it.
@@ -170,7 +172,10 @@ def test_killed_in_the_middle_it_ends_in_the_same_weights(base_folder: Path, tmp
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "tuned").exists()
     done = subprocess.run(
-        [sys.executable, *tuning(killed, base_folder, steps)], env=ENVIRONMENT, capture_output=True, text=True
+        [sys.executable, *tuning(killed, base_folder, steps, 0.1)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     for step in (1, 2):
@@ -180,28 +185,37 @@ def test_killed_in_the_middle_it_ends_in_the_same_weights(base_folder: Path, tmp
         assert notes[0] == notes[1]
 
 
+LAUNCHERS = {
+    "accelerate": (
+        *("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),
+    ),
+    "torchrun": ("torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+}
+
+
 @pytest.mark.timeout(600)
-def test_two_processes_tune_one_model(base_folder: Path, tmp_path: Path) -> None:
-    """accelerate launch: the batch is shared out, the gradients are added up, one process writes."""
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += [
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "--main_process_port",
-        "0",
-    ]
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_several_processes_tune_one_model(base_folder: Path, tmp_path: Path, launcher: str) -> None:
+    """The batch is shared out, the gradients are added up, one process writes.
+
+    On CPUs without MPI accelerate starts one process; torchrun starts two, which accelerate then joins.
+    """
     done = subprocess.run(
-        [*launch, *tuning(tmp_path / "two", base_folder, 6)], env=ENVIRONMENT, capture_output=True, text=True
+        [sys.executable, "-m", *LAUNCHERS[launcher], *tuning(tmp_path / "shared", base_folder, 6, 0.0)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("tuned ") == 2
-    told = msgspec.json.decode((tmp_path / "two" / "tuned" / NOTE).read_bytes(), type=Tuned)
-    assert told.updates == 12 and open_base(tmp_path / "two" / "tuned").model is not None
-    assert not list((tmp_path / "two").rglob("*.part"))
+    assert done.stdout.count("tuned 12") == {"accelerate": 1, "torchrun": 2}[launcher]
+    how = msgspec.structs.replace(HOW, epochs=1.0, dropout=0.0)
+    finetune(open_base(base_folder), plan(), how, windows(36), tmp_path / "alone", Accelerator(cpu=True))
+    one, other = (load_file(tmp_path / name / "tuned" / "model.safetensors") for name in ("alone", "shared"))
+    assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
+    first = load_file(base_folder / "model.safetensors")
+    assert not all(torch.allclose(one[name], first[name], atol=1e-3) for name in one)
+    assert not list((tmp_path / "shared").rglob("*.part"))
 
 
 def test_without_dropout_two_shares_of_a_batch_are_the_batch(base_folder: Path) -> None:
@@ -229,3 +243,20 @@ def test_what_is_not_ours_is_left_alone(base_folder: Path, tmp_path: Path) -> No
     point(tmp_path, "step-1")
     point(tmp_path, "step-2")
     assert (tmp_path / "tuned").readlink() == Path("step-2")
+
+
+def test_stages_are_asked_the_same(base_folder: Path, tmp_path: Path) -> None:
+    """Held-out text is that which training leaves out, whatever the tokenizer."""
+    for i in range(60):
+        (tmp_path / f"{i}.txt").write_text(f"Number {i}. " * 9)
+    how = Pretrain(held_out=0.3, context=32)
+    texts = held_out_text(tmp_path, how)
+    base = open_base(base_folder)
+    packed = pack(tmp_path, base.tokenizer, end_of_text(base), how.held_out, tmp_path / "tokens")
+    assert 5 < len(texts) < 40 and "".join(texts) == base.tokenizer.decode(packed.held_out.tolist())
+    told = stage("base", base, plan(), texts, windows(12))
+    assert told.parameters == sum(p.numel() for p in base.model.parameters())
+    assert told.text.perplexity > 100 and told.labels.windows == 12
+    assert len(line(told).split()) == len(head().split())
+    with pytest.raises(TrainingError, match="too little text"):
+        held_out_text(tmp_path, Pretrain(held_out=0.0))

@@ -15,6 +15,7 @@ VERBS = (
     "pretrain",
     "prune",
     "finetune",
+    "measure",
     "evaluate",
     "fit",
     "report",

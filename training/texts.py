@@ -103,6 +103,15 @@ def pack(folder: Path, tokenizer: Tokenizer, end: int, held_out: float, out: Pat
     return Packed(_read(out / "train.tokens"), _read(out / "held-out.tokens"), told)
 
 
+def is_held_out(text: str, share: float) -> bool:
+    """By the document's content, whatever the tokenizer: every stage of a model is asked the same texts."""
+    return int.from_bytes(_digest(text)) / 2**64 < share
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
 def _write(
     texts: Iterable[str], tokenizer: Tokenizer, end: int, held_out: float, out: Path, mark: str
 ) -> None:
@@ -110,14 +119,14 @@ def _write(
     count = {"documents": 0, "copies": 0, "train": 0, "held_out": 0, "held_out_bytes": 0}
     with whole(out / "train.tokens") as train, whole(out / "held-out.tokens") as aside:
         for text in tqdm(texts, desc="tokens", unit="text", mininterval=1.0):
-            digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+            digest = _digest(text)
             count["documents"] += 1
             if digest in seen:
                 count["copies"] += 1
                 continue
             seen.add(digest)
             ids = np.array([*tokenizer.encode(text, add_special_tokens=False).ids, end], dtype=np.uint32)
-            if int.from_bytes(digest) / 2**64 < held_out:
+            if is_held_out(text, held_out):
                 count["held_out"] += len(ids)
                 count["held_out_bytes"] += len(text.encode())
                 aside.write(ids.tobytes())

@@ -1,4 +1,4 @@
-"""A tiny model is tuned on made-up windows: to be killed, or run in several processes: OUT BASE STEPS."""
+"""A tiny model is tuned on made-up windows, to be killed or shared: OUT BASE STEPS DROPOUT."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def plan() -> recipe.Recipe:
 
 if __name__ == "__main__":
     out, base, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    how = msgspec.structs.replace(HOW, epochs=float(steps) / 6)
+    how = msgspec.structs.replace(HOW, epochs=float(steps) / 6, dropout=float(sys.argv[4]))
     told = finetune(open_base(base), plan(), how, windows(36), out, Accelerator(cpu=True), every=3)
     print(f"tuned {told[-1].updates}", flush=True)
