@@ -15,6 +15,9 @@ from training.evaluation.variants import prompts
 from training.fit import LabelScorer, fit, scores
 from training.recipe import Recipe
 
+_MOST_AT_ONCE = 64
+_CODES_AT_ONCE = 10_000
+
 
 class ModelReader:
     def __init__(self, recipe: Recipe, train: Part, epochs: int | None, title: str) -> None:
@@ -35,7 +38,10 @@ class ModelReader:
     def logits(self, part: Part) -> Float64:
         """(n, n_labels). A window that is told in several prompts gets their mean log-probability."""
         asked = [prompts(example) for example in part.examples]
-        told = scores(self._model, self._scorer, [prompt for some in asked for prompt in some])
+        # Attention grows with the square of a prompt's length: long ones are asked a few at a time.
+        codes = max(prompt.window.codes.size for some in asked for prompt in some)
+        batch = max(1, min(_MOST_AT_ONCE, _CODES_AT_ONCE // max(codes, 1)))
+        told = scores(self._model, self._scorer, [prompt for some in asked for prompt in some], batch)
         counts = np.array([len(some) for some in asked])
         if (counts == 1).all():
             return told
