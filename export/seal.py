@@ -135,5 +135,5 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise ExportError(f"{path} is missing: run `python -m training evaluate` and `pretrain`") from error
+        raise ExportError(f"{path} is missing: run `python -m training evaluate` and `fit`") from error
     return found

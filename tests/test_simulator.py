@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.signal import welch
 
 from daemon.sources import make_source
-from daemon.sources.electrodes import positions
 from daemon.sources.settings import TEN_TWENTY, SimulatorSource
 from daemon.sources.simulator import SimulatedHeadset
 from pipeline.montage import ELECTRODES, canonical
+from pipeline.positions import positions
 
 RATE = 250.0
 BANDS = {"theta": (4, 8), "alpha": (8, 13), "beta": (14, 22), "fast": (22, 40), "mains": (49, 51)}

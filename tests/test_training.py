@@ -25,7 +25,10 @@ from pipeline.errors import BundleError
 from pipeline.prompt import Person
 from training import corpus, recipe, tokenizer
 from training.augment import augmented
-from training.evaluate import calibration_error, fit_temperature, summarise
+from training.corpora import eegmat
+from training.corpora.settings import Eegmat
+from training.evaluation.measures import calibration_error, fit_temperature
+from training.evaluation.summary import summarise
 from training.fit import LabelScorer, fit, scores
 
 CPU = torch.device("cpu")
@@ -41,7 +44,7 @@ def plan() -> recipe.Recipe:
 
 @pytest.fixture(scope="module")
 def examples(plan: recipe.Recipe, shared_data: Callable[[str], Path]) -> list[corpus.Example]:
-    sittings = corpus.eegmat(shared_data("eegmat"))[:3]
+    sittings = eegmat.sittings(Eegmat(), shared_data("eegmat"))[:3]
     return [example for sitting in sittings for example in corpus.examples(sitting, plan.pipeline)]
 
 
@@ -59,10 +62,10 @@ def test_the_corpus_is_what_the_daemon_would_see(examples: list[corpus.Example])
 
 def test_a_data_set_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(corpus.CorpusError, match=r"subjects\.csv is missing"):
-        corpus.eegmat(tmp_path)
+        eegmat.sittings(Eegmat(), tmp_path)
     (tmp_path / "subjects.csv").write_text("Subject,Age,Gender\nSubject01,18,F\n")
     with pytest.raises(corpus.CorpusError, match=r"Subject01_1\.edf, Subject01_2\.edf listed"):
-        corpus.eegmat(tmp_path)
+        eegmat.sittings(Eegmat(), tmp_path)
     with pytest.raises(recipe.RecipeError, match="recipes there: eegmat"):
         recipe.load("unknown")
 
@@ -95,7 +98,8 @@ def test_train_export_seal_verify(
     assert balanced > 0.7
 
     people = np.array([example.subject for example in examples])
-    evaluation = summarise(plan, labels, people, logits, labels)
+    folds = (people == people[0]).astype(np.int64)
+    evaluation = summarise(plan, labels, people, logits, labels, folds)
     assert evaluation.svm.macro_f1 == 1.0 and evaluation.people == 3
 
     trained = tmp_path / "trained"
@@ -170,7 +174,7 @@ def test_verbs_say_what_is_missing(tmp_path: Path) -> None:
             ["training", "evaluate", "--data", str(tmp_path), "--out", str(tmp_path)],
             "subjects.csv is missing",
         ),
-        (["export", "onnx", str(tmp_path), str(tmp_path / "o")], "run `python -m training pretrain` first"),
+        (["export", "onnx", str(tmp_path), str(tmp_path / "o")], "run `python -m training fit` first"),
         (["export", "verify", str(tmp_path)], "no bundle at"),
     ):
         done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)

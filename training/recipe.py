@@ -9,9 +9,13 @@ from pathlib import Path
 import msgspec
 
 from pipeline.settings import PipelineSettings
+from training.corpora.settings import CorpusSettings, Eegmat
+from training.errors import TrainingError
+from training.evaluation.settings import Evaluate
+from training.lm_settings import Lora, Pretrain, Prune
 
 
-class RecipeError(Exception):
+class RecipeError(TrainingError):
     """A recipe that cannot be followed: one line that says why."""
 
 
@@ -67,6 +71,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     augment: Augment
     montages: dict[str, tuple[str, ...]] = {}
     """Smaller headsets to evaluate on, by name: those of their electrodes that the recordings have."""
+    corpus: CorpusSettings = Eegmat()
+    evaluate: Evaluate = Evaluate()
+    pretrain: Pretrain = Pretrain()
+    prune: Prune = Prune()
+    lora: Lora = Lora()
 
 
 def load(name: str) -> Recipe:

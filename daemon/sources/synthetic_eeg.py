@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
-from daemon.sources.electrodes import field, positions
+from pipeline.positions import field, positions
 from pipeline.records import Float32, Float64
 
 # Signals are made in blocks of this many samples and handed out in any cut: the cut changes nothing.

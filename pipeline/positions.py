@@ -1,4 +1,4 @@
-"""Where electrodes sit on a flattened head, for the simulator's fields."""
+"""Where electrodes sit on a flattened head, for simulated fields."""
 
 from __future__ import annotations
 

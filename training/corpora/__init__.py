@@ -1,0 +1,1 @@
+"""Where examples come from: one module a kind of data set, all read into sittings."""

@@ -1,0 +1,112 @@
+"""Sittings to files, several at once; what is there and whole is not made again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from tqdm import tqdm
+
+from pipeline import montage
+from pipeline.errors import PipelineError
+from training.corpora import manifest, store
+from training.corpora.sitting import CorpusError, Sitting
+from training.corpora.windows import label_windows
+from training.whole import write_whole
+from training.workers import cores, workers
+
+_BLOCK = 1 << 20
+
+
+def make_all(
+    found: Sequence[Sitting], made: manifest.Made, folder: Path, jobs: int, progress: bool
+) -> tuple[manifest.Kept, ...]:
+    """One file a sitting in `folder`, in the order of `found`. jobs: worker processes, 0 for one a core.
+
+    The first sitting that cannot be read stops it; those done stay. Raises TrainingError, one line.
+    """
+    title = f"corpus {made.recipe}" + (f", {made.montage}" if made.montage else "")
+    with tqdm(total=len(found), desc=title, unit="sitting", disable=not progress) as bar:
+        for _ in _each(partial(make_one, made=made, folder=folder), found, min(jobs or cores(), len(found))):
+            bar.update()
+    return tuple(_kept(sitting, folder) for sitting in found)
+
+
+def _each(make: partial[None], found: Sequence[Sitting], jobs: int) -> Iterator[int]:
+    if jobs == 1:
+        for place, sitting in enumerate(found):
+            make(sitting)
+            yield place
+    else:
+        with workers(jobs, _nothing) as pool:
+            yield from pool.each(make, found)
+
+
+def _nothing() -> None:
+    """A worker needs no more than what it is handed with each sitting."""
+
+
+def make_one(sitting: Sitting, made: manifest.Made, folder: Path) -> None:
+    """Raises TrainingError, one line that names the sitting or its file."""
+    path = folder / f"{sitting.name}.npz"
+    try:
+        key = _key(sitting, made)
+        if store.key_of(path) != key:
+            write_whole(path, _content(sitting, made, key))
+    except PipelineError as why:
+        raise CorpusError(f"{sitting.name}: {why}") from None
+    except OSError as why:
+        raise CorpusError(f"{why.filename or path}: cannot be read: {why.strerror or why}") from None
+    except MemoryError:
+        raise CorpusError(f"{sitting.name}: does not fit into memory: use fewer --jobs") from None
+
+
+def _kept(sitting: Sitting, folder: Path) -> manifest.Kept:
+    path = folder / f"{sitting.name}.npz"
+    kept = store.unpack(path, sitting.subject, sitting.person)
+    return manifest.Kept(
+        name=sitting.name,
+        subject=sitting.subject,
+        age=sitting.person.age,
+        gender=sitting.person.gender,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        told=kept.told,
+        notes=kept.notes,
+    )
+
+
+def _content(sitting: Sitting, made: manifest.Made, key: str) -> bytes:
+    playlist = sitting.read()
+    settings = made.pipeline
+    told: Counter[str] = Counter()
+    examples = list(label_windows(sitting, playlist, settings, told=told))
+    for shift in made.corpus.shifts:
+        examples += label_windows(sitting, playlist, settings, shift)
+    if not examples:
+        fate = ", ".join(f"{count} {name}" for name, count in sorted(told.items())) or "none long enough"
+        raise CorpusError(f"{sitting.name}: not one window can be used ({fate}): leave this sitting out")
+    for example in examples:
+        if example.label not in made.labels:
+            raise CorpusError(
+                f"{sitting.name}: shows {example.label!r}, which is not among the recipe's labels: "
+                f"{', '.join(made.labels)}"
+            )
+    channels = playlist.recordings[0].channels
+    electrodes = [name for _, name in montage.match(channels, settings.montage, settings.min_channels)]
+    return store.packed(key, electrodes, examples, told, playlist.notes)
+
+
+def _key(sitting: Sitting, made: manifest.Made) -> str:
+    """sha256 over all that decides the file: settings, the sitting's name and the bytes it is read from."""
+    whole = hashlib.sha256(msgspec.json.encode((made, sitting.name)))
+    for file in sitting.files:
+        part = hashlib.sha256()
+        with file.open("rb") as opened:
+            while block := opened.read(_BLOCK):
+                part.update(block)
+        whole.update(part.digest())
+    return whole.hexdigest()

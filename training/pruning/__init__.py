@@ -1,0 +1,1 @@
+"""Structural pruning: which parts of a language model count least, and the model without them."""

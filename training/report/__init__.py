@@ -1,0 +1,1 @@
+"""Tables, pictures and plain words made of an evaluation."""

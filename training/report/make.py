@@ -1,0 +1,157 @@
+"""A report from nothing: evaluate what is missing, gather, draw, write. Each file appears whole."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pipeline.errors import GuidanceError
+from training.corpora.settings import Eegmat, Simulated
+from training.evaluation.cells import Cell
+from training.evaluation.checks import Pair, checks, pairs
+from training.evaluation.material import Material, Place
+from training.evaluation.run import NotRun, evaluate
+from training.evaluation.summary import Figures, answers_of, bundle_evaluation, gather
+from training.evaluation.variants import AS_RECORDED, variant_of, variants
+from training.report import pictures
+from training.report.card import model_card
+from training.report.clusters import Embedding, cluster, hidden_states, sentence_embedding
+from training.report.discussion import discuss
+from training.report.language import Language, run_language
+from training.report.record import Clustered, Report, Timing
+from training.report.write import report_text
+from training.whole import write_whole
+from training.workers import cores
+
+_HELD_OUT = "person-held-out"
+_CLIPS = "person-and-clip-held-out"
+# The paper's Figure 9 shows its two compressions.
+_EMBEDDED = (AS_RECORDED, "w50-approx", "w500x10-approx")
+_SHOWN = ("model", "svm-codes", "tangent")
+
+
+def make_report(
+    place: Place, data: Path, jobs: int, *, quick: bool, embedder: Path, language: bool
+) -> Report:
+    """Writes OUT/report and OUT/evaluation.json. Raises TrainingError, one line."""
+    recipe, folder = place.recipe, place.out / "report"
+    done = evaluate(place, data, jobs)
+    tuned = run_language(place, jobs, quick=quick) if language else Language.none("--no-language was given")
+    figures, seconds = gather(place, done.cells)
+    missing = [*done.missing, *tuned.missing]
+    judged = list(checks(place, done.cells, quick))
+    clusters, left_out = _clusters(place, embedder, tuned, folder)
+    missing += left_out
+    windows = Material(place).examples(variant_of(recipe, AS_RECORDED))
+    report = Report(
+        recipe=recipe.name,
+        labels=recipe.labels,
+        quick=quick,
+        people=len({example.subject for example in windows}),
+        windows=sum(not example.shifted for example in windows),
+        figures=figures,
+        checks=judged,
+        pairs=_pairs(place, done.cells),
+        language=tuned.steps,
+        language_told=tuned.told,
+        clusters=clusters,
+        missing=missing,
+        discussion=list(
+            discuss(
+                figures,
+                judged,
+                tuned.steps,
+                clusters,
+                recipe.labels,
+                quick=quick,
+                ica=isinstance(recipe.corpus, Eegmat),
+            )
+        ),
+        timing=Timing(seconds, tuned.seconds, f"{platform.machine()}, {cores()} cores, {jobs} processes"),
+    )
+    drawn = _draw(report, folder)
+    write_whole(folder / "REPORT.md", report_text(report, list(variants(recipe)), drawn).encode())
+    write_whole(folder / "MODEL_CARD.md", model_card(recipe, report).encode())
+    told = bundle_evaluation(place, done.cells)
+    if told is not None:
+        write_whole(place.out / "evaluation.json", _json(told))
+    # Last: where it is there, everything is.
+    write_whole(folder / "report.json", _json(report))
+    return report
+
+
+def _json(told: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(told)) + b"\n"
+
+
+def _pairs(place: Place, cells: Sequence[Cell]) -> dict[str, list[Pair]]:
+    corpus = place.recipe.corpus
+    if not isinstance(corpus, Simulated) or corpus.classes != 9:
+        return {}
+    found = {}
+    for system in ("model", "svm-codes"):
+        some = [c for c in cells if (c.protocol, c.variant, c.system) == (_CLIPS, AS_RECORDED, system)]
+        if some:
+            found[system] = pairs(place, answers_of(place, some))
+    return found
+
+
+def _draw(report: Report, folder: Path) -> dict[str, str]:
+    """File names by what they show."""
+    drawn = {"protocols": "protocols.svg"}
+    pictures.protocols(report, folder / drawn["protocols"])
+    held: list[Figures] = [
+        one
+        for system in _SHOWN
+        for one in report.figures
+        if (one.protocol, one.variant, one.system) == (_HELD_OUT, AS_RECORDED, system)
+    ]
+    if held:
+        drawn |= {"confusion": "confusion.svg", "reliability": "reliability.svg", "people": "people.svg"}
+        pictures.confusions(held, report.labels, folder / drawn["confusion"])
+        pictures.reliability(held, folder / drawn["reliability"])
+        pictures.people(held[:2], folder / drawn["people"])
+    if any(step.strategy for step in report.language):
+        drawn["steps"] = "steps.svg"
+        pictures.steps(report.language, report.timing.language, folder / drawn["steps"])
+    return drawn
+
+
+def _clusters(
+    place: Place, embedder: Path, tuned: Language, folder: Path
+) -> tuple[list[Clustered], list[NotRun]]:
+    recipe = place.recipe
+    embeddings: dict[str, Embedding] = {}
+    missing = []
+    try:
+        embeddings["all-MiniLM-L6-v2"] = sentence_embedding(embedder)
+    except GuidanceError as why:
+        missing.append(NotRun("Figure 9, clusters of sentence embeddings", str(why)))
+    found: list[Clustered] = []
+    material = Material(place)
+    names = [name for name in _EMBEDDED if any(name == variant.name for variant in variants(recipe))]
+    for name in names:
+        examples = [e for e in material.examples(variant_of(recipe, name)) if not e.shifted]
+        compression = recipe.pipeline.compression if name == AS_RECORDED else name
+        own = {
+            f"{model} hidden states": folder
+            for model, (told, folder) in tuned.models.items()
+            if told == compression
+        }
+        if not own:
+            missing.append(NotRun(f"Figure 10, {compression}", "no fine-tuned model of this compression"))
+        for told, embed in (embeddings | {model: hidden_states(path) for model, path in own.items()}).items():
+            slug = "".join(c if c.isalnum() else "-" for c in f"{compression}-{told}".lower())
+            found += cluster(
+                examples,
+                recipe.labels,
+                embed,
+                compression,
+                told,
+                recipe.seed,
+                folder / f"clusters-{slug}.svg",
+            )
+    return found, missing

@@ -1,0 +1,75 @@
+"""Options that verbs share, so that they read and mean the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import msgspec
+
+from training import recipe
+from training.corpora.settings import Simulated
+from training.errors import TrainingError
+from training.evaluation.settings import QUICK_BATCH, QUICK_FOLDS, QUICK_PEOPLE, quick
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipe", default="eegmat", help="name of a shipped recipe or a TOML file (default: eegmat)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder of the recordings (a simulated corpus makes its own in --out if none is given)",
+    )
+    parser.add_argument("--out", type=Path, help="folder for the results (default: build/RECIPE)")
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs", type=int, default=0, help="processes, one thread each (default: one a core)"
+    )
+
+
+def add_quick(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"minutes instead of an hour: {QUICK_PEOPLE} people, {QUICK_FOLDS} folds, hardly trained; "
+        "shows that everything runs, not how well people are read (default --out: build/RECIPE-quick)",
+    )
+
+
+def recipe_of(args: argparse.Namespace) -> recipe.Recipe:
+    """With `--quick` as short as it can be. Raises TrainingError."""
+    plan = recipe.load(args.recipe)
+    if not getattr(args, "quick", False):
+        return plan
+    corpus = plan.corpus
+    if isinstance(corpus, Simulated):
+        corpus = msgspec.structs.replace(corpus, n_people=min(corpus.n_people, QUICK_PEOPLE))
+    return msgspec.structs.replace(
+        plan,
+        folds=min(plan.folds, QUICK_FOLDS),
+        fit=msgspec.structs.replace(plan.fit, batch=QUICK_BATCH),
+        evaluate=quick(plan.evaluate),
+        corpus=corpus,
+    )
+
+
+def out_of(args: argparse.Namespace) -> Path:
+    if args.out is not None:
+        out: Path = args.out
+        return out
+    name = Path(args.recipe).stem if args.recipe.endswith(".toml") else args.recipe
+    return Path("build") / (f"{name}-quick" if getattr(args, "quick", False) else name)
+
+
+def data_of(args: argparse.Namespace, plan: recipe.Recipe) -> Path:
+    """Raises TrainingError where recordings are needed and no folder is given."""
+    if args.data is not None:
+        data: Path = args.data
+        return data
+    if isinstance(plan.corpus, Simulated):
+        return out_of(args) / "recordings"
+    raise TrainingError(f"{plan.name}: give the folder of the recordings with --data")

@@ -1,0 +1,101 @@
+"""`pretrain`: all weights of a language model on public text."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training.verbs.options import out_of
+
+_TOLD = "train a language model on public text: a small one from scratch, or one that was pruned"
+_EXAMPLE = """
+examples:
+  python -m training pretrain --recipe eegmat --texts TEXTS --shape small
+  python -m training pretrain --recipe smollm2 --texts TEXTS --recover
+  accelerate launch --num_processes 4 -m training pretrain --base FOLDER --texts TEXTS
+
+TEXTS is any folder of .txt, .md, .rst, .jsonl (field `text`) or names without an ending, also as .gz;
+Wikitext (.tokens, cut at its titles) and Common Crawl (.wet.gz) are read as they are published.
+Writes OUT/base, or OUT/recovered with --recover, each with pretrain.json. Stopped at any moment, the same
+command goes on and ends in the same weights. Research use only, not a medical device.
+"""
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "pretrain",
+        help=_TOLD,
+        description=_TOLD,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--recipe", default="eegmat", help="whose [pretrain] is taken (default: eegmat)")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: build/RECIPE)")
+    parser.add_argument("--texts", type=Path, required=True, help="folder of text files, or one file")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--base", type=Path, help="go on from this folder of weights")
+    source.add_argument("--recover", action="store_true", help="go on from OUT/pruned")
+    source.add_argument(
+        "--shape", help="from scratch: tiny, small, qwen2-0.5b, smollm2-135m or a config.json"
+    )
+    parser.add_argument(
+        "--teacher", type=Path, help="folder of a model with the same tokenizer to learn from"
+    )
+    parser.add_argument("--epochs", type=float, help="in place of the recipe's")
+    parser.add_argument("--learning-rate", type=float, help="in place of the recipe's")
+    parser.add_argument("--max-steps", type=int, default=0, help="end after so many (default: all epochs)")
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=120.0, help="between checkpoints (default: 120)"
+    )
+    parser.add_argument(
+        "--checkpoint-steps", type=int, default=0, help="also every so many steps (default: never)"
+    )
+    parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16; weights stay float32")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    import msgspec
+    from accelerate import Accelerator
+
+    from training import recipe
+    from training.bases import open_base
+    from training.device import pick
+    from training.errors import TrainingError
+    from training.lm_settings import Pretrain
+    from training.pretrain import from_scratch, pretrain
+
+    plan, out = recipe.load(args.recipe), out_of(args)
+    given = {
+        name: value
+        for name in ("shape", "epochs", "learning_rate")
+        if (value := getattr(args, name)) is not None
+    }
+    try:
+        how = msgspec.convert({**msgspec.structs.asdict(plan.pretrain), **given}, Pretrain)
+    except msgspec.ValidationError as why:
+        raise TrainingError(f"pretrain: {why}") from None
+    device = pick(args.threads)
+    accelerator = Accelerator(cpu=device.type == "cpu")
+    source = out / "pruned" if args.recover else args.base
+    base = open_base(source) if source is not None else from_scratch(how, args.texts, plan.labels)
+    told = pretrain(
+        base,
+        how,
+        args.texts,
+        out / ("recovered" if args.recover else "base"),
+        accelerator,
+        teacher=open_base(args.teacher) if args.teacher else None,
+        every_s=args.checkpoint_seconds,
+        every=args.checkpoint_steps,
+        bf16=args.bf16,
+        most_steps=args.max_steps,
+    )
+    if accelerator.is_main_process:
+        print(
+            f"{told.parameters:,} parameters, {told.steps} steps over {told.tokens_seen:,} tokens; "
+            f"perplexity on {told.after.tokens:,} held-out tokens {told.before.perplexity:,.1f} -> "
+            f"{told.after.perplexity:,.1f} ({told.after.bits_per_byte:.3f} bits a byte)"
+        )
+    return 0
