@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct, structs
@@ -16,6 +15,7 @@ from daemon.config_errors import explain, one_line
 from daemon.draft_settings import Drafts, Signer
 from daemon.errors import ConfigError
 from daemon.sources.settings import BrainFlowSource, RecordingSource, SourceSettings
+from daemon.toml_file import read_toml
 
 # One level of an MQTT topic: nothing a broker or a subscriber could take for a wildcard or a level.
 NAME = r"^[A-Za-z0-9_-]{1,64}\Z"
@@ -83,6 +83,7 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True):
 
     mains_hz: 0 for none, as far from any wire. calibration_s: None takes the bundle's.
     min_quality: share of good channels below which the stream's status is `degraded`, 0..1.
+    windows: publish what the model sees of each window too, for screens that show it.
     """
 
     name: Name
@@ -93,6 +94,7 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True):
     mains_hz: Literal[0, 50, 60] = 50
     calibration_s: Annotated[float, Meta(ge=4, le=3600)] | None = None
     min_quality: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    windows: bool = False
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,16 +128,7 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigError: one line with the file, the key's path, what was wrong, what is allowed.
     """
-    try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file: give the path of a TOML configuration") from None
-    except OSError as why:
-        raise ConfigError(f"{path}: cannot be read: {why.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as why:
-        raise ConfigError(f"{path}: not a TOML file: {one_line(str(why))}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not a TOML file: nested too deeply") from None
+    raw = read_toml(path)
     try:
         config = msgspec.convert(raw, Config)
         config = _resolve(config, path.resolve().parent)

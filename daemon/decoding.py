@@ -13,6 +13,7 @@ from daemon.messages import (
     Quality,
     Response,
     StreamStatus,
+    WindowMessage,
 )
 from daemon.record_messages import Answer, DraftMessage, SignedMessage
 
@@ -23,6 +24,7 @@ AnyMessage = (
     | StreamStatus
     | Quality
     | Emotion
+    | WindowMessage
     | EpisodeMessage
     | Response
     | DraftMessage
