@@ -57,7 +57,8 @@ async function begin() {
     show();
     main.focus();
   });
-  watch(() => head(show));
+  // Every second is often enough for what stands above, but a line that broke is told at once.
+  watch((changed) => changed === null && head(show));
   setInterval(() => head(show), 1000);
   show();
 }

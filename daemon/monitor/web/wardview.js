@@ -29,6 +29,7 @@ export function wardView(main) {
         items.set(key, item);
       }
       item.dataset.rank = bed.rank;
+      item.dataset.reading = bed.reading?.id ?? "";
       render(card(bed), item);
       fill(item);
     }
