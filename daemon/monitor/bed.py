@@ -25,6 +25,8 @@ CARD_TREND = 60
 # Windows kept for the scrolling codes: four minutes at one every two seconds.
 MOST_WINDOWS = 120
 MOST_EPISODES = 100
+# Readings further apart than this have something between them, such as a calibration, seconds.
+GAP_S = 8.0
 # A stream that has been away for so long is a bed without a patient, seconds.
 _VACANT_S = 900.0
 
@@ -71,7 +73,8 @@ class Bed:
         self._seq = message.seq
         self._meet(message.subject)
         end = unix(message.window.end)
-        if self._reading is None or message.label != self._reading.label:
+        before = self._reading
+        if before is None or message.label != before.label or end - unix(before.window.end) > GAP_S:
             self._label_since = end
         self._reading = message
         labels = list(message.p_smooth or message.p)

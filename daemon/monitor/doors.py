@@ -150,20 +150,19 @@ class Doors:
 
     async def prove(self, request: Request, name: str, password: str, what: str) -> None:
         """That it is this person. Raises RefusalError (401, 429)."""
-        keys = (f"account {name}", f"address {_address(request)}")
+        account, address = f"account {name}", f"address {_address(request)}"
         now = time.monotonic()
-        wait = self._throttle.wait_s(keys, now)
+        wait = self._throttle.wait_s(account, address, now)
         if wait > 0:
             raise RefusalError(429, f"too many attempts: try again in {wait:.0f} s", retry_s=wait)
         # Counted before it is known: many at once must not slip through together.
-        self._throttle.failed(keys, now)
+        self._throttle.failed(account, address, now)
         async with self._hashing:
             right = await asyncio.to_thread(matches, self._store.accounts.hash_of(name), password)
         if not right:
             self._store.note(name[:64], f"{what} refused", address=_address(request), why="name or password")
             raise RefusalError(401, "name or password is wrong")
-        for key in keys:
-            self._throttle.succeeded(key)
+        self._throttle.succeeded(account, address, now)
 
     def _enter(self, request: Request, account: Account, how: str) -> Response:
         value, session = self._sessions.begin(account, time.monotonic())

@@ -12,9 +12,9 @@ import msgspec
 
 from daemon.monitor.ward import Ward
 
-# Changes of so long travel together: a hundred beds are then some events a second, and a label is still
-# on the screen long before 300 ms.
-GATHER_S = 0.05
+# Changes of so long travel together: a hundred beds are then ten events and frames a second, and a label is
+# still on the screen long before 300 ms.
+GATHER_S = 0.1
 # Each tick looks for silence, and tells screens that the line is alive.
 TICK_S = 1.0
 # Events that a screen may be behind; then it gets a new whole instead of them all.

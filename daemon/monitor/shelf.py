@@ -16,6 +16,9 @@ from daemon.monitor.hub import Hub
 from daemon.monitor.sessions import Session, Sessions
 from daemon.monitor.store import Heard, Store
 
+# Each is sent every change; more than these is no ward but a flood.
+MOST_SCREENS = 200
+
 
 class Shelf:
     def __init__(self, store: Store, hub: Hub, sessions: Sessions, gate: Gate) -> None:
@@ -37,6 +40,8 @@ class Shelf:
     async def events(self, request: Request) -> Response:
         """text/event-stream: `whole`, then `change` after `change`; ends with the session."""
         session = self._gate.session(request, deed=False)
+        if self._hub.screens >= MOST_SCREENS:
+            raise RefusalError(503, f"{MOST_SCREENS} pages are open already: close some")
         bed = request.query_params.get("bed", "")
 
         async def stream() -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
 import { shape } from "./shapes.js";
 import { causeOf, percent, stateOf, stateSince } from "./state.js";
 import { t, word } from "./texts.js";
-import { clock, seconds } from "./times.js";
+import { clock, GAP_S, seconds } from "./times.js";
 
 const WIDTH = 120;
 const HEIGHT = 30;
@@ -65,7 +65,7 @@ function sparkline(bed) {
   for (const [at, , p] of points) {
     // A gap stays a gap: nothing is drawn where nothing was read.
     const x = WIDTH - ((right - at) / span) * WIDTH;
-    path += `${at - before > 15 ? "M" : "L"}${x.toFixed(1)} ${(HEIGHT - (p[shown] ?? 0) * HEIGHT).toFixed(1)}`;
+    path += `${at - before > GAP_S ? "M" : "L"}${x.toFixed(1)} ${(HEIGHT - (p[shown] ?? 0) * HEIGHT).toFixed(1)}`;
     before = at;
   }
   const name = bed.reading ? Object.keys(bed.reading.p_smooth)[shown] : undefined;

@@ -10,7 +10,7 @@ const ROW = 22;
 const TRACE_S = 2; // of each window, what the one before did not have
 
 export function codesPanel(body) {
-  render(html`<canvas role="img"></canvas><p class="hint"></p>`, body);
+  render(html`<canvas role="img" hidden></canvas><p class="hint"></p>`, body);
   const canvas = body.querySelector("canvas");
   const hint = body.querySelector(".hint");
   let last = null;

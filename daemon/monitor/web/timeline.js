@@ -4,7 +4,7 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { html, render } from "./vendor/lit-html/lit-html.js";
 import { percent } from "./state.js";
 import { language, t, word } from "./texts.js";
-import { clock, now } from "./times.js";
+import { clock, GAP_S, now } from "./times.js";
 
 const SHOWN_S = 300;
 const STRIP = 12;
@@ -64,7 +64,7 @@ export function timeline(body) {
     const columns = [[], ...labels.map(() => [])];
     let before = null;
     for (const [at, , p] of points) {
-      if (before !== null && at - before > 15) {
+      if (before !== null && at - before > GAP_S) {
         columns[0].push(before + 1);
         labels.forEach((_, n) => columns[n + 1].push(null));
       }

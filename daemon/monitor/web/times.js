@@ -2,6 +2,9 @@
 
 import { language, t } from "./texts.js";
 
+// Readings further apart than this have something between them that no line may cross.
+export const GAP_S = 8;
+
 let ahead = 0; // seconds that the server's clock is ahead of this browser's
 
 export function setClock(serverNow) {
@@ -34,11 +37,11 @@ function format(name, options) {
 }
 
 export function clock(since) {
-  return format("clock", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(since * 1000);
+  return format("clock", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(since * 1000);
 }
 
 export function moment(since) {
-  return format("moment", { dateStyle: "medium", timeStyle: "short" }).format(since * 1000);
+  return format("moment", { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" }).format(since * 1000);
 }
 
 /** Fills every <time data-since> under an element. Their text belongs to this function alone. */
