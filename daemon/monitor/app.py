@@ -14,6 +14,7 @@ from daemon.monitor.doors import Doors
 from daemon.monitor.guard import Gate, Headers, RefusalError, refused
 from daemon.monitor.hub import Hub
 from daemon.monitor.listener import Listener
+from daemon.monitor.sealing import Sealer
 from daemon.monitor.sessions import Sessions
 from daemon.monitor.settings import Web
 from daemon.monitor.shelf import Shelf
@@ -25,13 +26,13 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def application(
-    web: Web, store: Store, ward: Ward, hub: Hub, listener: Listener, sessions: Sessions
+    web: Web, store: Store, ward: Ward, hub: Hub, listener: Listener, sealer: Sealer, sessions: Sessions
 ) -> Starlette:
     gate = Gate(sessions, web.secure)
     doors = Doors(store, sessions, gate)
     routes = [
         *doors.routes(),
-        *Bedside(ward, listener, store, gate, doors).routes(),
+        *Bedside(ward, listener, sealer, store, gate, doors).routes(),
         *Shelf(store, hub, sessions, gate).routes(),
     ]
     app = Starlette(

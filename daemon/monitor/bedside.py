@@ -18,9 +18,11 @@ from daemon.monitor.doors import Doors, Nothing
 from daemon.monitor.guard import Gate, RefusalError, body, told
 from daemon.monitor.listener import Listener
 from daemon.monitor.roles import Action
+from daemon.monitor.sealing import Sealer
 from daemon.monitor.sessions import Session
 from daemon.monitor.store import Heard, Store
 from daemon.monitor.ward import Ward
+from daemon.topics import Topics
 
 _BED = "/api/beds/{site}/{node}/{stream}"
 
@@ -59,9 +61,12 @@ class Question(Struct, forbid_unknown_fields=True):
 
 
 class Bedside:
-    def __init__(self, ward: Ward, listener: Listener, store: Store, gate: Gate, doors: Doors) -> None:
+    def __init__(
+        self, ward: Ward, listener: Listener, sealer: Sealer, store: Store, gate: Gate, doors: Doors
+    ) -> None:
         self._ward = ward
         self._listener = listener
+        self._sealer = sealer
         self._store = store
         self._gate = gate
         self._doors = doors
@@ -114,6 +119,7 @@ class Bedside:
             bed,
             "sign",
             command,
+            given.password,
             record=given.draft,
             of_version=given.version,
             of_sha256=given.sha256,
@@ -130,7 +136,9 @@ class Bedside:
         async def lines() -> AsyncIterator[bytes]:
             last: Any = {"ok": False, "detail": "no answer"}
             try:
-                async for piece in self._listener.ask(bed, given):
+                topic = _topic(bed, "ask")
+                payload = self._sealer.payload(topic, msgspec.json.encode(given))
+                async for piece in self._listener.ask(topic, payload):
                     if isinstance(piece, NodeResponse):
                         last = {"ok": piece.ok, "detail": piece.detail}
                     else:
@@ -160,10 +168,20 @@ class Bedside:
             raise RefusalError(409, why)
 
     async def _command(
-        self, session: Session, bed: Bed, verb: Action, payload: object, **detail: object
+        self,
+        session: Session,
+        bed: Bed,
+        verb: Action,
+        payload: object,
+        password: str | None = None,
+        **detail: object,
     ) -> Response:
+        topic = _topic(bed, verb)
         try:
-            answer = await self._listener.command(bed, verb, payload)
+            # A signature under a record is this person's own; their password opens their key.
+            signer = session.account.signer if verb == "sign" else ""
+            sealed = self._sealer.payload(topic, msgspec.json.encode(payload), signer, password)
+            answer = await self._listener.command(topic, sealed)
             ok, said = answer.ok, answer.detail
         except CommandError as why:
             ok, said = False, str(why)
@@ -177,3 +195,7 @@ class Bedside:
         if found is None:
             raise RefusalError(404, "no such bed")
         return found
+
+
+def _topic(bed: Bed, verb: str) -> str:
+    return Topics(bed.site, bed.node).command(bed.stream, verb)

@@ -84,9 +84,18 @@ class Broker(Struct, frozen=True, forbid_unknown_fields=True):
 
 def loopback(host: str) -> bool:
     """True where `host` can only be this machine; nothing is looked up."""
-    if host == "localhost":
-        return True
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def everywhere(host: str) -> bool:
+    """True where listening on `host` is listening on every address of this machine."""
+    address = _address(host)
+    return address is not None and address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None

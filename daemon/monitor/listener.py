@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 import aiomqtt
-import msgspec
 import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -21,10 +20,9 @@ from daemon.config_errors import one_line
 from daemon.decoding import AnyMessage, decode
 from daemon.errors import CommandError
 from daemon.messages import Response
-from daemon.monitor.bed import Bed
 from daemon.monitor.broker import Broker
 from daemon.record_messages import Answer
-from daemon.topics import ROOT, Topics
+from daemon.topics import ROOT
 
 log = structlog.get_logger("listener")
 
@@ -84,19 +82,19 @@ class Listener:
             await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
             backoff = min(2 * backoff, _BACKOFF_S[1])
 
-    async def command(self, bed: Bed, verb: str, payload: object) -> Response:
+    async def command(self, topic: str, payload: bytes) -> Response:
         """Sends a command and waits for its answer. Raises CommandError where none comes."""
         with self._asked() as (mark, pending):
-            await self._send(bed, verb, payload, mark)
+            await self._send(topic, payload, mark)
             return await self._answered(pending)
 
-    async def ask(self, bed: Bed, payload: object) -> AsyncIterator[Answer | Response]:
+    async def ask(self, topic: str, payload: bytes) -> AsyncIterator[Answer | Response]:
         """The pieces of an answer as they come, and at last the node's word on the command.
 
         Raises CommandError where none comes.
         """
         with self._asked() as (mark, pending):
-            await self._send(bed, "ask", payload, mark)
+            await self._send(topic, payload, mark)
             pending.done.add_done_callback(lambda _: pending.pieces.put_nowait(None))
             async with asyncio.timeout(ANSWER_S) as patience:
                 try:
@@ -116,15 +114,14 @@ class Listener:
         finally:
             del self._pending[mark]
 
-    async def _send(self, bed: Bed, verb: str, payload: object, mark: bytes) -> None:
+    async def _send(self, topic: str, payload: bytes, mark: bytes) -> None:
         client = self._client
         if client is None:
             raise CommandError("the broker is not reached at present: nothing was sent")
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.CorrelationData = mark
-        topic = Topics(bed.site, bed.node).command(bed.stream, verb)
         try:
-            await client.publish(topic, msgspec.json.encode(payload), 1, False, properties, timeout=ANSWER_S)
+            await client.publish(topic, payload, 1, False, properties, timeout=ANSWER_S)
         except aiomqtt.MqttError as why:
             raise CommandError(f"not sent: {one_line(str(why))}") from None
 

@@ -16,6 +16,7 @@ from daemon.errors import CommandError, ConfigError
 from daemon.monitor.app import application
 from daemon.monitor.hub import Hub
 from daemon.monitor.listener import Listener
+from daemon.monitor.sealing import Sealer
 from daemon.monitor.sessions import Sessions
 from daemon.monitor.settings import MonitorConfig, Web
 from daemon.monitor.store import Store
@@ -60,7 +61,15 @@ class Monitor:
 
         server = _Server(
             uvicorn.Config(
-                application(web, self._store, self._ward, self._hub, self._listener, self.sessions),
+                application(
+                    web,
+                    self._store,
+                    self._ward,
+                    self._hub,
+                    self._listener,
+                    Sealer(self._config.keys),
+                    self.sessions,
+                ),
                 ssl_certfile=web.cert_file,
                 ssl_keyfile=web.key_file,
                 proxy_headers=web.behind_proxy,

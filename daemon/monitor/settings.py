@@ -11,7 +11,8 @@ from msgspec import Meta, Struct, structs
 
 from daemon.config_errors import explain
 from daemon.errors import ConfigError
-from daemon.monitor.broker import Broker, loopback
+from daemon.monitor.broker import Broker, everywhere, loopback
+from daemon.monitor.sealing import Keys
 from daemon.toml_file import read_toml
 
 FILE = "monitor.sqlite"
@@ -72,6 +73,7 @@ class MonitorConfig(Struct, frozen=True, forbid_unknown_fields=True):
     broker: Broker = msgspec.field(default_factory=Broker)
     web: Web = msgspec.field(default_factory=Web)
     ward: Ward = msgspec.field(default_factory=Ward)
+    keys: Keys = msgspec.field(default_factory=Keys)
     state: State = msgspec.field(default_factory=State)
     log: Log = msgspec.field(default_factory=Log)
 
@@ -111,6 +113,7 @@ def _resolve(config: MonitorConfig, folder: Path) -> MonitorConfig:
             key_file=at(broker.key_file),
         ),
         web=structs.replace(web, cert_file=at(web.cert_file), key_file=at(web.key_file)),
+        keys=structs.replace(config.keys, directory=at(config.keys.directory)),
         state=State(at(config.state.directory)),
     )
 
@@ -132,5 +135,5 @@ def _check(web: Web) -> None:
             f"web.host: {web.host!r} would send passwords in the clear: "
             "give web.cert_file and web.key_file, or put a proxy before 127.0.0.1 and set web.behind_proxy"
         )
-    if web.host in ("0.0.0.0", "::") and not web.names:
+    if everywhere(web.host) and not web.names:
         raise ConfigError("web.names: is missing: name the addresses under which browsers reach this monitor")

@@ -21,16 +21,15 @@ from daemon.record_messages import DraftMessage, SignedMessage
 from daemon.transaction import transaction
 from pipeline.drafts.record import Draft, decode
 
-_TABLES = f"""
-{ACCOUNTS}
+_TABLES = """
 create table if not exists record(
     id text not null, version integer not null, bed text not null, subject text not null, episode text not
     null, status text not null, sha256 text not null, who text not null, told text not null, whole integer not
     null, payload blob not null, fhir blob not null, primary key(id, version));
 create index if not exists by_bed on record(bed, told);
-{AUDIT}
+create view if not exists heard as select
+    rowid as place, id, version, bed, subject, episode, status, sha256, who, told, whole from record;
 """
-_COLUMNS = "id,version,bed,subject,episode,status,sha256,who,told,whole"
 MOST_LISTED = 200
 _FAULT = "what was heard is not what its hash says"
 
@@ -62,7 +61,8 @@ class Store:
             file.touch(mode=0o600)
             self._db = sqlite3.connect(file, isolation_level=None)
             self._db.execute("pragma synchronous=full")
-            self._db.executescript(_TABLES)
+            for tables in (ACCOUNTS, _TABLES, AUDIT):
+                self._db.executescript(tables)
             self._audit = Audit(self._db)
         except (OSError, sqlite3.Error) as why:
             raise OutboxError(f"monitor {file}: {why}: is another monitor using it?") from None
@@ -107,7 +107,8 @@ class Store:
         row = (about.id, about.version, bed, message.subject, message.episode, about.status, about.sha256)
         self.deed(
             lambda: self._db.execute(
-                f"insert into record({_COLUMNS},payload,fhir) values(?,?,?,?,?,?,?,?,?,?,?,?)",
+                "insert into record(id,version,bed,subject,episode,status,sha256,who,told,whole,payload,fhir)"
+                " values(?,?,?,?,?,?,?,?,?,?,?,?)",
                 (*row, who, told, whole, payload, fhir),
             ),
             bed,
@@ -120,52 +121,55 @@ class Store:
         return True
 
     def find(self, draft: str, version: int) -> Heard | None:
-        rows = self._list("where id=? and version=?", draft, version)
-        return rows[0] if rows else None
+        rows = self._db.execute("select * from heard where id=? and version=?", (draft, version))
+        return next((_heard(row) for row in rows), None)
 
     def newest(self) -> list[Heard]:
         """Of each bed, the record that was heard last."""
-        return self._list(
-            "where rowid in (select max(rowid) from record group by bed) order by rowid limit ?", MOST_LISTED
+        rows = self._db.execute(
+            "select * from heard where place in (select max(rowid) from record group by bed)"
         )
+        return [_heard(row) for row in rows]
 
     def records(self, bed: str) -> list[Heard]:
         """The newest version of each record about a bed, newest first."""
-        return self._list(
-            "where rowid in (select max(rowid) from record where bed=? group by id)"
-            " order by rowid desc limit ?",
-            bed,
-            MOST_LISTED,
+        rows = self._db.execute(
+            "select * from heard where place in (select max(rowid) from record where bed=? group by id)"
+            " order by place desc limit ?",
+            (bed, MOST_LISTED),
         )
+        return [_heard(row) for row in rows]
 
     def draft(self, heard: Heard) -> Draft:
         """Raises CommandError for one of which only the name travelled."""
         return decode(self.payload(heard))
 
     def payload(self, heard: Heard) -> bytes:
-        """The record as it was heard, byte for byte."""
-        return self._blob(heard, "payload")
+        """The record as it was heard, byte for byte. Raises CommandError, as `draft` does."""
+        return self._whole(heard)[0]
 
     def fhir(self, heard: Heard) -> bytes:
-        return self._blob(heard, "fhir")
+        """Raises CommandError likewise."""
+        return self._whole(heard)[1]
 
     def trail(self) -> list[Any]:
         """The newest entries, newest first."""
         rows = self._db.execute("select entry from audit order by number desc limit ?", (MOST_LISTED,))
         return [msgspec.json.decode(row[0]) for row in rows]
 
-    def _list(self, which: str, *values: object) -> list[Heard]:
-        rows = self._db.execute(f"select {_COLUMNS} from record {which}", values)
-        names = Heard.__struct_fields__
-        return [msgspec.convert(dict(zip(names, row, strict=True)), Heard, strict=False) for row in rows]
-
-    def _blob(self, heard: Heard, column: str) -> bytes:
+    def _whole(self, heard: Heard) -> tuple[bytes, bytes]:
         if not heard.whole:
             raise CommandError("the node sends only the names of its records: this one is read there")
         row = self._db.execute(
-            f"select {column} from record where id=? and version=?", (heard.id, heard.version)
+            "select payload, fhir from record where id=? and version=?", (heard.id, heard.version)
         ).fetchone()
-        return bytes(row[0])
+        return bytes(row[0]), bytes(row[1])
+
+
+def _heard(row: tuple[Any, ...]) -> Heard:
+    """Of the view: its first column is the place in the table."""
+    told = dict(zip(Heard.__struct_fields__, row[1:], strict=True))
+    return msgspec.convert(told, Heard, strict=False)  # SQLite has numbers for booleans
 
 
 def _check(payload: bytes, draft: str, version: int, sha256: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from daemon.monitor.store import Store
 
 # What the extra brings; asked for here, so that its absence is one line and not a trace.
-_NEEDED = ("starlette", "uvicorn", "argon2")
+_NEEDED = ("starlette", "uvicorn", "argon2", "cryptography")
 
 
 def run(options: argparse.Namespace) -> int:

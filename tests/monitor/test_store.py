@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -10,12 +11,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from episodes_at_hand import context, maker, simulated
 
 from daemon.decoding import decode
 from daemon.errors import CommandError
 from daemon.messages import StreamStatus, iso
 from daemon.monitor.app import PAGES
+from daemon.monitor.sealing import Keys, Sealer
 from daemon.monitor.sessions import LINK_S, Sessions
 from daemon.monitor.settings import Ward as WardSettings
 from daemon.monitor.settings import load_monitor_config
@@ -223,3 +232,29 @@ def test_pages_ask_for_nothing_from_outside() -> None:
             text = file.read_text(encoding="utf-8")
             assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), file
             assert "innerHTML" not in text and "style=" not in text, file
+
+
+def test_sealed_commands_are_proved_by_the_right_key(tmp_path: Path) -> None:
+    keys = {}
+    for name, lock in (("monitor", NoEncryption()), ("dr-1", BestAvailableEncryption(b"her password"))):
+        keys[name] = Ed25519PrivateKey.generate()
+        file = tmp_path / f"{name}.key"
+        file.write_bytes(keys[name].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
+        file.chmod(0o600)
+    sealer = Sealer(Keys(str(tmp_path)))
+    topic = "eegcopilot/v1/n/r/cmd/bed/ask"
+    for signer, who in (("", "monitor"), ("dr-1", "dr-1")):
+        told = json.loads(sealer.payload(topic, b'{"question":"\xc3\xa4"}', signer, "her password"))
+        signature = base64.b64decode(told.pop("signature"))
+        said = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        keys[who].public_key().verify(signature, said)
+        assert (told["topic"], told["signer"], told["schema"]) == (topic, who, "eegcopilot.command/1")
+        assert json.loads(told["command"]) == {"question": "ä"}
+    with pytest.raises(CommandError, match="cannot be opened"):
+        sealer.payload(topic, b"{}", "dr-1", "another password")
+    with pytest.raises(CommandError, match=r"dr-2\.key cannot be read"):
+        sealer.payload(topic, b"{}", "dr-2")
+    (tmp_path / "monitor.key").chmod(0o644)
+    with pytest.raises(CommandError, match="read by others"):
+        sealer.payload(topic, b"{}")
+    assert Sealer(Keys()).payload(topic, b"{}") == b"{}"

@@ -109,7 +109,11 @@ class Stack:
                 store.accounts.put(name, role, signer, PASSWORD.format(name))
         self.node = Process(folder, "node", "run", "node.toml") if streams else None
         self.monitor = Process(folder, "monitor", "monitor", "--config", "monitor.toml")
-        until(self._answers, 120, "the monitor answers")
+        try:
+            until(self._answers, 120, "the monitor answers")
+        except AssertionError:
+            self.end()
+            raise
 
     def kill_node(self) -> None:
         assert self.node is not None
