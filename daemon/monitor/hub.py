@@ -67,8 +67,6 @@ class Hub:
         screen = Screen(bed)
         screen.push(self._whole(screen))
         self._screens.add(screen)
-        if self._closed:
-            screen.push(b"")
         try:
             yield screen
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import statistics
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from broker import Mosquitto
+from PIL import Image
 from stack import PASSWORD, ROOT, Client, Stack, until
 
 pytest.importorskip("playwright", reason="comes with the extra `dev`")
@@ -56,7 +58,9 @@ def clinician(browser: Browser, ward: Stack) -> Iterator[Page]:
 
 def picture(page: Page, name: str, *, whole: bool = False) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"monitor-{name}.png", full_page=whole)
+    shot = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
+    # Flat colours: a palette is a fifth of the size.
+    shot.convert("RGB").quantize(128).save(PICTURES / f"monitor-{name}.png", optimize=True)
 
 
 def labelled(page: Page, bed: str = "bed-2") -> None:
