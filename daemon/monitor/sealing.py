@@ -69,9 +69,7 @@ def _key(file: Path, password: str | None) -> Ed25519PrivateKey:
             raise CommandError(f"{file.name} may be read by others: chmod 600 it")
         pem = file.read_bytes()
     except OSError as why:
-        raise CommandError(
-            f"{file.name} is not in keys.directory, or cannot be read: {why.strerror}"
-        ) from None
+        raise CommandError(f"{file.name} cannot be read in keys.directory: {why.strerror}") from None
     try:
         try:
             key = load_pem_private_key(pem, None)

@@ -120,6 +120,7 @@ def test_draft_amend_sign_reject_and_ask(clinician: Page, ward: Stack) -> None:
     article.locator(".statement .citation").first.click()
     expect(page.locator("dialog .evidence dd").first).not_to_be_empty()
     page.locator("dialog button").click()
+    page.evaluate("scrollTo(0, 0)")
     picture(page, "bed")
 
     # A wrong password signs nothing.
@@ -260,6 +261,8 @@ def test_a_node_that_is_lost(clinician: Page, ward: Stack) -> None:
     card = page.locator(".card[data-key$='bed-2']")
     expect(card.locator(".state .word")).to_have_text("offline")
     expect(card.locator(".cause")).to_contain_text("its node is gone")
+    # Nothing is said of the present that is not known.
+    expect(card.locator("dd").nth(1)).to_have_text("none")
     expect(page.locator("#line")).to_have_text("live")
     picture(page, "lost")
     ward.start_node()

@@ -13,7 +13,7 @@ import { patientForm } from "./patient.js";
 import { recordsPanel } from "./records.js";
 import { may } from "./server.js";
 import { shape } from "./shapes.js";
-import { percent, stateOf, stateSince } from "./state.js";
+import { percent, qualityOf, stateOf, stateSince } from "./state.js";
 import { t } from "./texts.js";
 import { fill } from "./times.js";
 import { timeline } from "./timeline.js";
@@ -81,7 +81,7 @@ function now(bed, key) {
       <time data-since=${stateSince(bed)}></time></p>
     <p>${connection(bed.truth)}</p>
     ${reading?.reason ? html`<p class="cause">${reading.reason}</p>` : nothing}
-    <p>${t("ward.subject")}: ${bed.subject || t("none")}. ${t("ward.quality")}: ${bed.quality === null || bed.quality === undefined ? t("none") : percent(bed.quality)}.
+    <p>${t("ward.subject")}: ${bed.subject || t("none")}. ${t("ward.quality")}: ${qualityOf(bed)}.
       ${reading ? html`${t("bed.model")}: ${reading.model}.` : nothing}
       ${ward.detail?.missed ? html`${t("bed.missed", { n: ward.detail.missed })}` : nothing}</p>
     ${calibration(bed, key)}`;

@@ -2,7 +2,7 @@
 
 import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
 import { shape } from "./shapes.js";
-import { causeOf, percent, stateOf, stateSince } from "./state.js";
+import { causeOf, percent, qualityOf, stateOf, stateSince } from "./state.js";
 import { t, word } from "./texts.js";
 import { clock, GAP_S, seconds } from "./times.js";
 
@@ -25,7 +25,7 @@ export function card(bed) {
     ${sparkline(bed)}
     <dl>
       <div><dt>${t("ward.connection")}</dt><dd>${connection(bed.truth)}</dd></div>
-      <div><dt>${t("ward.quality")}</dt><dd>${bed.quality === null || bed.quality === undefined ? t("none") : percent(bed.quality)}</dd></div>
+      <div><dt>${t("ward.quality")}</dt><dd>${qualityOf(bed)}</dd></div>
       <div><dt>${t("ward.draft")}</dt><dd>${draft(bed.draft)}</dd></div>
       <div><dt>${t("ward.subject")}</dt><dd>${bed.subject || t("none")}</dd></div>
     </dl>`;

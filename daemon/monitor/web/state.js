@@ -28,6 +28,12 @@ export function causeOf(truth) {
   return [said, truth.detail].filter(Boolean).join(": ");
 }
 
+/** The share of good electrodes, while there is one: of a stream that is away nothing is known. */
+export function qualityOf(bed) {
+  const live = ["online", "degraded", "calibrating"].includes(bed.truth?.state);
+  return live && typeof bed.quality === "number" ? percent(bed.quality) : t("none");
+}
+
 export function percent(share) {
   return `${Math.round(share * 100)} %`;
 }
