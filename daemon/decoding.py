@@ -14,6 +14,7 @@ from daemon.messages import (
     Quality,
     Response,
     StreamStatus,
+    WindowMessage,
 )
 from daemon.record_messages import Answer, DraftMessage, SignedMessage
 
@@ -24,6 +25,7 @@ AnyMessage = (
     | StreamStatus
     | Quality
     | Emotion
+    | WindowMessage
     | EpisodeMessage
     | Response
     | DraftMessage

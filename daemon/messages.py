@@ -199,6 +199,24 @@ class Emotion(Message, frozen=True, kw_only=True, tag="eegcopilot.emotion/1"):
     model: ModelRef
 
 
+class WindowMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.window/1"):
+    """What the model was given of a window; only where the stream's configuration has `windows = true`.
+
+    method: name and version of the compression. levels: codes are 0..levels-1, the middle one is the
+    person's rest. codes: of each good channel, (n_codes,), bands one after the other. bands: names of the
+    bands; empty where the method has none. deviations: mean distance of each channel and band from rest,
+    in spreads of that rest; empty where the method has no bands.
+    """
+
+    subject: str
+    window: WindowSpan
+    method: str
+    levels: int
+    codes: dict[str, list[int]]
+    bands: list[str]
+    deviations: dict[str, list[float]]
+
+
 class EpisodeMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.episode/1"):
     """A stable state over time; start, end: UTC, `end` so far."""
 

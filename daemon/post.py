@@ -16,6 +16,7 @@ from daemon.messages import (
     Quality,
     Response,
     StreamStatus,
+    WindowMessage,
     encode,
     stamped,
 )
@@ -25,6 +26,7 @@ from daemon.topics import Topics
 
 # Seconds after which nobody can use them any more.
 QUALITY_FRESH_S = 30.0
+WINDOW_FRESH_S = 30.0
 HEALTH_FRESH_S = 120.0
 RESPONSE_FRESH_S = 60.0
 QUALITY = "quality"
@@ -45,6 +47,11 @@ class Post:
     def quality(self, stream: str, message: Quality) -> None:
         topic = self.topics.of(stream, QUALITY)
         self._put(topic, message, qos=0, retain=True, keep=Keep.WHILE_FRESH, expiry_s=QUALITY_FRESH_S)
+
+    def window(self, stream: str, message: WindowMessage) -> None:
+        """Too much to keep for a broker that is away: worth seeing while it is new."""
+        topic = self.topics.of(stream, "window")
+        self._put(topic, message, qos=0, keep=Keep.WHILE_FRESH, expiry_s=WINDOW_FRESH_S)
 
     def stream_status(self, stream: str, message: StreamStatus) -> None:
         self._put(self.topics.of(stream, "status"), message, retain=True, keep=Keep.LONG)

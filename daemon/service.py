@@ -125,10 +125,10 @@ class Service:
                 farewell.set()
             log.info("stopped", **outbox.counts())
 
-    @property
-    def samples(self) -> int:
-        """Received so far, of all streams."""
-        return sum(stream.samples for stream in self._streams.values())
+    def samples(self, stream: str) -> int:
+        """Received so far; 0 before `run`."""
+        found = self._streams.get(stream)
+        return 0 if found is None else found.samples
 
     def _records(self, archive: Archive, post: Post, turns: Turns) -> Records | None:
         if not self._config.drafts.enabled:

@@ -189,6 +189,8 @@ class Stream:
         self._vigil.calibration = None
         if self._scribe is not None and isinstance(step, CompressedWindow):
             self._scribe.window(step)
+        if self._settings.windows and isinstance(step, CompressedWindow):
+            self._telling.window(step, self._wearer.subject)
         item = abstention(step) if isinstance(step, Unreadable) else step
         await self._lane.put(Request(item, self._wearer))
 

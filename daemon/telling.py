@@ -16,12 +16,16 @@ from daemon.messages import (
     Quality,
     StreamState,
     StreamStatus,
+    WindowMessage,
     WindowSpan,
     iso,
 )
 from daemon.post import Post
 from daemon.wearer import Wearer
-from pipeline.records import ChannelQuality, Episode, Reading
+from pipeline.calibration import LEVELS
+from pipeline.drafts.course import deviation, n_bands
+from pipeline.records import ChannelQuality, CompressedWindow, Episode, Reading, Span
+from pipeline.wavelet import BANDS
 
 
 class Telling:
@@ -48,6 +52,25 @@ class Telling:
         channels = {name: ChannelVerdict(good=good, reasons=why) for name, good, why in verdicts}
         self._post.quality(self._name, Quality(score=round(quality.score, 3), channels=channels))
 
+    def window(self, window: CompressedWindow, subject: str) -> None:
+        """The codes themselves, for a screen that shows what the model saw."""
+        bands = n_bands(window.method)
+        codes = dict(zip(window.channels, window.codes, strict=True))
+        message = WindowMessage(
+            subject=subject,
+            window=_when(window.span),
+            method=window.method,
+            levels=LEVELS,
+            codes={name: row.tolist() for name, row in codes.items()},
+            bands=list(BANDS) if bands else [],
+            deviations={
+                name: deviation(row.astype(float)).reshape(bands, -1).mean(axis=1).round(2).tolist()
+                for name, row in codes.items()
+                if bands
+            },
+        )
+        self._post.window(self._name, message)
+
     def emotion(self, reading: Reading, subject: str) -> None:
         span = reading.span
         label_ms = reading.infer_s * 1e3
@@ -55,12 +78,7 @@ class Telling:
         self._latencies.add(label_ms, total_ms)
         message = Emotion(
             subject=subject,
-            window=WindowSpan(
-                start=iso(span.start),
-                end=iso(span.end),
-                gap_pct=0.0,
-                clock_unc_ms=round(span.time_uncertainty * 1e3, 3),
-            ),
+            window=_when(span),
             label=reading.label,
             p=_rounded(reading.p),
             p_smooth=_rounded(reading.p_smooth),
@@ -101,6 +119,15 @@ def labelled(reading: Reading) -> dict[str, object]:
         "start": iso(span.start),
         "end": iso(span.end),
     }
+
+
+def _when(span: Span) -> WindowSpan:
+    return WindowSpan(
+        start=iso(span.start),
+        end=iso(span.end),
+        gap_pct=0.0,
+        clock_unc_ms=round(span.time_uncertainty * 1e3, 3),
+    )
 
 
 def _rounded(p: dict[str, float]) -> dict[str, float]:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stack import Client, until
 
 pytest.importorskip("iotcore", reason="the demo's broker comes with the extra `demo`")
 
 ROOT = Path(__file__).parents[1]
+BEDS = ["you", "bed-2", "bed-3", "bed-4"]
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -29,7 +31,18 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 def test_demo_ends_by_itself_with_a_summary() -> None:
     demo = start("--seconds", 30)
+    assert demo.stdout is not None
+    seen = ""
+    while not (address := re.search(r"http://127\.0\.0\.1:(\d+)/#/once/([\w-]+)", seen)):
+        line = demo.stdout.readline()
+        assert line, "ended before the ward opened"
+        seen += line
+    # The printed address works at once, and shows four beds.
+    visitor = Client(int(address[1]))
+    assert visitor.post("/api/link", {"token": address[2]}).json["role"] == "clinician"
+    until(lambda: [bed["stream"] for bed in visitor.whole()["beds"].values()] == BEDS, what="four beds")
     out, err = demo.communicate(timeout=90)
+    out = seen + out
     assert demo.returncode == 0, err
     assert err == ""
     lines = out.splitlines()

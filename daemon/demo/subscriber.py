@@ -26,10 +26,10 @@ class Subscriber:
         self._headset = headset
         self._seq = 0
 
-    async def run(self, port: int, topics: str) -> None:
-        """Until the daemon says goodbye. topics: the filter."""
+    async def run(self, port: int, node: str, stream: str) -> None:
+        """Until the daemon says goodbye. node: the beginning of its topics."""
         async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
-            await client.subscribe(topics, qos=1)
+            await client.subscribe([(f"{node}/status", 1), (f"{node}/{stream}/#", 1)])
             self.subscribed.set()
             async for message in client.messages:
                 now = time.time()

@@ -1,4 +1,4 @@
-"""`eeg-copilot demo`: broker, headset, daemon and subscriber together, on this machine alone."""
+"""`eeg-copilot demo`: broker, headset, daemon, subscriber and monitor together, on this machine alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daemon.cli import DONE, FAILED, NOTICE
 from daemon.config import load_config
@@ -17,12 +18,16 @@ from daemon.demo.broker import embedded_broker
 from daemon.demo.headset import Headset
 from daemon.demo.screen import Screen
 from daemon.demo.subscriber import Subscriber
+from daemon.demo.ward import BEDS, invitation, ward
 from daemon.latency import percentile
 from daemon.logs import set_up_logs
 from daemon.messages import Health
 from daemon.service import Service
 from pipeline.bundle import Bundle, shipped_bundle
 from pipeline.reader import Reader
+
+if TYPE_CHECKING:
+    from daemon.monitor.serve import Monitor
 
 CALIBRATION_S = 15
 # For samples that are still under way when the headset stops, seconds.
@@ -55,10 +60,12 @@ directory = "state"
 name = "you"
 subject = "pseudo-demo"
 calibration_s = {calibration}
+windows = true
 [stream.source]
 kind = "lsl"
 name = "{name}"
 """
+_STREAM = "you"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         os.environ["LSLAPICFG"] = str(lsl)  # read when liblsl is first used, here and in the headset
         with embedded_broker(folder) as port:
             file = folder / "demo.toml"
-            file.write_text(_CONFIG.format(port=port, name=name, calibration=CALIBRATION_S))
+            file.write_text((_CONFIG + BEDS).format(port=port, name=name, calibration=CALIBRATION_S))
             screen = Screen(bundle.manifest.labels)
             screen.say(f"EEG Emotion Copilot, demo. {NOTICE}")
             screen.say(f"Listen along: MQTT 5 on 127.0.0.1:{port}, topic eegcopilot/v1/demo/{name}/#")
@@ -85,11 +92,18 @@ def run(options: argparse.Namespace) -> int:
                 f"({bundle.manifest.pipeline.calibration:g} s otherwise)."
             )
             service = Service(load_config(file), bundle, reader)
-            return asyncio.run(_demo(service, screen, port, name, recording, options.seconds))
+            with ward(folder, port, screen.say) as opened:
+                return asyncio.run(_demo(service, screen, port, name, recording, options.seconds, opened))
 
 
 async def _demo(
-    service: Service, screen: Screen, port: int, name: str, recording: Path | None, seconds: float | None
+    service: Service,
+    screen: Screen,
+    port: int,
+    name: str,
+    recording: Path | None,
+    seconds: float | None,
+    opened: tuple[Monitor, str] | None,
 ) -> int:
     interrupted, shutdown = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -100,8 +114,15 @@ async def _demo(
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(headset.listen(), name="headset")
             hearing = tasks.create_task(
-                subscriber.run(port, f"eegcopilot/v1/demo/{name}/#"), name="subscriber"
+                subscriber.run(port, f"eegcopilot/v1/demo/{name}", _STREAM), name="subscriber"
             )
+            closing = asyncio.Event()
+            if opened is not None:
+                monitor, password = opened
+                tasks.create_task(
+                    monitor.run(closing, lambda address: screen.say(invitation(monitor, password, address))),
+                    name="monitor",
+                )
             await subscriber.subscribed.wait()
             running = tasks.create_task(service.run(shutdown), name="service")
             asked = tasks.create_task(interrupted.wait(), name="interrupt")
@@ -115,6 +136,7 @@ async def _demo(
             await asyncio.wait({hearing}, timeout=_ARRIVE_S)
             hearing.cancel()
             asked.cancel()
+            closing.set()
     finally:
         headset.stop()
     if headset.error:
@@ -128,13 +150,13 @@ async def _demo(
 async def _arrived(service: Service, sent: int | None) -> None:
     """Waits for the last samples of the headset, which are under way through LSL."""
     for _ in range(round(_ARRIVE_S / _POLL_S)):
-        if not sent or service.samples >= sent:
+        if not sent or service.samples(_STREAM) >= sent:
             return
         await asyncio.sleep(_POLL_S)  # they are counted in another thread
 
 
 def _summary(screen: Screen, health: Health, headset: Headset, subscriber: Subscriber) -> None:
-    (stream,) = health.streams.values()
+    stream = health.streams[_STREAM]
     sent = headset.sent or 0
     if stream.samples == sent:
         screen.say(f"All {sent} samples that the headset sent were received.")

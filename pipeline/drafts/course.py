@@ -136,7 +136,7 @@ class Sums:
 
     def course(self, episode: Episode) -> Course:
         means = {name: total / self._counts[name] for name, total in self._codes.items()}
-        bands = _bands(self._method)
+        bands = n_bands(self._method)
         return Course(
             episode=episode,
             seconds=dict(self.seconds),
@@ -171,7 +171,7 @@ def deviation(codes: Float64) -> Float64:
     return (codes - MIDDLE + 0.5) * (2 * RANGE / LEVELS)
 
 
-def _bands(method: str) -> int:
+def n_bands(method: str) -> int:
     """How many bands a window's codes hold; 0 for methods without."""
     found = METHODS.get(method.partition("/")[0])
     return len(BANDS) if isinstance(found, EnergyMethod) else 0

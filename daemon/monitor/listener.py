@@ -1,0 +1,195 @@
+"""The monitor's MQTT client: hears the public topics, sends commands and waits for their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+
+import aiomqtt
+import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from daemon.config_errors import one_line
+from daemon.decoding import AnyMessage, decode
+from daemon.errors import CommandError
+from daemon.messages import Response
+from daemon.monitor.broker import Broker
+from daemon.record_messages import Answer
+from daemon.topics import ROOT
+
+log = structlog.get_logger("listener")
+
+# A record with its FHIR is some hundred kilobytes; nothing we want to hear is a megabyte.
+MAX_PACKET_BYTES = 1 << 20
+# The broker keeps records and answers for a monitor that restarts, this long.
+KEPT_S = 86400
+# A draft that is written by the model takes seconds on a small machine.
+ANSWER_S = 30.0
+_BACKOFF_S = (0.25, 5.0)
+
+# QoS 0 where only the present counts: a broker that queues readings for a monitor that is away would
+# throw away records to make room. Retained messages come at every subscription anyway.
+_HEARD = {
+    "+/status": 1, "+/info": 1, "+/health": 0, "+/+/status": 1, "+/+/quality": 0, "+/+/emotion": 0,
+    "+/+/window": 0, "+/+/episode": 1, "+/+/emr/+": 1, "+/+/answer": 1, "+/cmd/response": 1,
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class _Pending:
+    done: asyncio.Future[Response]
+    pieces: asyncio.Queue[Answer | None] = field(default_factory=asyncio.Queue)
+
+
+class Listener:
+    """hear: called with topic, message, and whether it was retained. state: with True once subscribed."""
+
+    def __init__(
+        self, broker: Broker, hear: Callable[[str, AnyMessage, bool], None], state: Callable[[bool], None]
+    ) -> None:
+        self.unreadable = 0
+        self._broker = broker
+        self._hear = hear
+        self._state = state
+        self._client: aiomqtt.Client | None = None
+        self._pending: dict[bytes, _Pending] = {}
+
+    async def run(self) -> None:
+        """Until cancelled. A broker that is away, or refuses us, is tried again: the page says so."""
+        backoff, said = _BACKOFF_S[0], ""
+        while True:
+            begun = time.monotonic()
+            try:
+                await self._session()
+            except aiomqtt.MqttError as why:
+                reason = one_line(str(why))
+                if reason != said:
+                    log.warning("no broker, trying again", broker=self._broker.host, reason=reason)
+                said = reason
+            finally:
+                if self._client is not None:
+                    self._client = None
+                    self._state(False)
+            if time.monotonic() - begun > _BACKOFF_S[1]:
+                backoff, said = _BACKOFF_S[0], ""
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
+            backoff = min(2 * backoff, _BACKOFF_S[1])
+
+    async def command(self, topic: str, payload: bytes) -> Response:
+        """Sends a command and waits for its answer. Raises CommandError where none comes."""
+        with self._asked() as (mark, pending):
+            await self._send(topic, payload, mark)
+            return await self._answered(pending)
+
+    async def ask(self, topic: str, payload: bytes) -> AsyncIterator[Answer | Response]:
+        """The pieces of an answer as they come, and at last the node's word on the command.
+
+        Raises CommandError where none comes.
+        """
+        with self._asked() as (mark, pending):
+            await self._send(topic, payload, mark)
+            pending.done.add_done_callback(lambda _: pending.pieces.put_nowait(None))
+            async with asyncio.timeout(ANSWER_S) as patience:
+                try:
+                    while (piece := await pending.pieces.get()) is not None:
+                        yield piece
+                        patience.reschedule(asyncio.get_running_loop().time() + ANSWER_S)
+                except TimeoutError:
+                    raise CommandError(_SILENT) from None
+            yield pending.done.result()
+
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[tuple[bytes, _Pending]]:
+        mark = secrets.token_bytes(16)
+        self._pending[mark] = pending = _Pending(asyncio.get_running_loop().create_future())
+        try:
+            yield mark, pending
+        finally:
+            del self._pending[mark]
+
+    async def _send(self, topic: str, payload: bytes, mark: bytes) -> None:
+        client = self._client
+        if client is None:
+            raise CommandError("the broker is not reached at present: nothing was sent")
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.CorrelationData = mark
+        try:
+            await client.publish(topic, payload, 1, False, properties, timeout=ANSWER_S)
+        except aiomqtt.MqttError as why:
+            raise CommandError(f"not sent: {one_line(str(why))}") from None
+
+    async def _answered(self, pending: _Pending) -> Response:
+        try:
+            return await asyncio.wait_for(pending.done, ANSWER_S)
+        except TimeoutError:
+            raise CommandError(_SILENT) from None
+
+    async def _session(self) -> None:
+        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        connect.MaximumPacketSize = MAX_PACKET_BYTES
+        connect.SessionExpiryInterval = KEPT_S
+        broker = self._broker
+        async with aiomqtt.Client(
+            broker.host,
+            broker.port,
+            username=broker.username,
+            password=broker.password(),
+            identifier=f"eegcopilot-monitor-{broker.name}",
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            keepalive=broker.keepalive,
+            properties=connect,
+            tls_context=broker.tls_context(),
+            timeout=10,
+        ) as client:
+            # Before the subscription: what waits for us comes at once.
+            hearing = asyncio.create_task(self._listen(client), name="monitor-listen")
+            try:
+                for site in broker.sites:
+                    for what, qos in _HEARD.items():
+                        await self._subscribe(client, f"{ROOT}/{site}/{what}", qos)
+                self._client = client
+                self._state(True)
+                log.info("broker connected", broker=f"{broker.host}:{broker.port}")
+                await hearing
+            finally:
+                hearing.cancel()
+                await asyncio.gather(hearing, return_exceptions=True)
+
+    async def _subscribe(self, client: aiomqtt.Client, topic: str, qos: int) -> None:
+        codes = await client.subscribe(topic, qos=qos)
+        if any(isinstance(code, ReasonCode) and code.is_failure for code in codes):
+            log.error("the broker denies a subscription: check its access rules", topic=topic)
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for raw in client.messages:
+            try:
+                message = decode(bytes(raw.payload))
+                self._settle(message, getattr(raw.properties, "CorrelationData", None))
+                self._hear(raw.topic.value, message, bool(raw.retain))
+            except ValueError as why:  # no JSON, no message of ours, or times that are none
+                self.unreadable += 1
+                if raw.payload:  # an empty one clears what was retained
+                    log.warning("not understood", topic=raw.topic.value, reason=one_line(str(why))[:200])
+
+    def _settle(self, message: AnyMessage, mark: bytes | None) -> None:
+        pending = self._pending.get(mark) if isinstance(mark, bytes) else None
+        if pending is None:
+            return
+        if isinstance(message, Answer):
+            pending.pieces.put_nowait(message)
+        elif isinstance(message, Response) and not pending.done.done():
+            pending.done.set_result(message)
+
+
+_SILENT = (
+    f"no answer within {ANSWER_S:g} s: the node is away, or the broker's access rules "
+    "do not let this monitor send commands"
+)

@@ -1,0 +1,157 @@
+"""All beds, kept up to date by what is heard; says which have changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from daemon.decoding import AnyMessage
+from daemon.messages import (
+    Emotion,
+    EpisodeMessage,
+    Health,
+    Info,
+    NodeStatus,
+    Quality,
+    StreamStatus,
+    WindowMessage,
+    unix,
+)
+from daemon.monitor.bed import DETAILS, Bed
+from daemon.monitor.settings import Ward as WardSettings
+from daemon.monitor.truth import NodeView, Patience, judge
+from daemon.record_messages import DraftMessage, SignedMessage
+from daemon.topics import ROOT
+
+log = structlog.get_logger("ward")
+
+# Anybody with the right to publish could invent beds: more than these are not taken in.
+MOST_BEDS = 1000
+_LEVEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Ward:
+    """Lives in the event loop. Times: UTC seconds."""
+
+    def __init__(self, settings: WardSettings, now: float) -> None:
+        self.beds: dict[str, Bed] = {}
+        self.broker_lost: float | None = now
+        self._labels = frozenset(settings.attention_labels)
+        self._patience = Patience(settings.silent_s, settings.absent_s)
+        self._nodes: dict[tuple[str, str], NodeView] = {}
+        self._info: dict[tuple[str, str], Info] = {}
+        self._health: dict[tuple[str, str], Health] = {}
+        self._full = False
+
+    def hear(self, topic: str, message: AnyMessage, retained: bool, now: float) -> Bed | None:
+        """The bed that it is about, if it is about one."""
+        levels = topic.removeprefix(f"{ROOT}/").split("/")
+        if len(levels) < 3 or not all(_LEVEL.fullmatch(level) for level in levels):
+            return None
+        place = (levels[0], levels[1])
+        match message:
+            case NodeStatus():
+                self._node(place, message, retained, now)
+            case Info():
+                self._info[place] = message
+                for stream in message.streams:
+                    self._bed(*place, stream.name, now)
+            case Health():
+                self._health[place] = message
+            case _ if len(levels) >= 4 and levels[2] != "cmd":
+                return self._stream((*place, levels[2]), message, retained, now)
+            case _:
+                pass
+        return None
+
+    def broker(self, online: bool, now: float) -> None:
+        self.broker_lost = None if online else now
+        self.look(now)
+
+    def look(self, now: float) -> None:
+        """To be called every second: silence is an event that nobody reports."""
+        for bed in self.beds.values():
+            self._judge(bed, now)
+
+    def node(self, bed: Bed) -> dict[str, Any]:
+        """What the bed view tells of its node."""
+        place = (bed.site, bed.node)
+        info, health = self._info.get(place), self._health.get(place)
+        return {
+            "versions": {} if info is None else info.versions,
+            "bundle": None if info is None else info.bundle,
+            "labels": [] if info is None else info.bundle.labels,
+            "latency_ms": {} if health is None else health.latency_ms,
+            "health_at": None if health is None else health.time,
+            "stream": None if health is None else health.streams.get(bed.stream),
+        }
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        return {
+            "now": now,
+            "broker_lost": self.broker_lost,
+            "beds": {bed.key: bed.card(None, bed.attention(self._labels, now)) for bed in self.beds.values()},
+        }
+
+    def changes(self, beds: Iterable[Bed], now: float) -> dict[str, Any]:
+        """Of cards; empty where only details changed."""
+        return {
+            bed.key: bed.card(bed.changed - DETAILS, bed.attention(self._labels, now))
+            for bed in beds
+            if bed.changed - DETAILS
+        }
+
+    def _node(self, place: tuple[str, str], message: NodeStatus, retained: bool, now: float) -> None:
+        told_at: float | None = min(unix(message.time), now)
+        if message.state == "offline":
+            told_at = None if retained else now
+        self._nodes[place] = NodeView(message.state, told_at)
+        for bed in self.beds.values():
+            if (bed.site, bed.node) == place:
+                self._judge(bed, now)
+
+    def _stream(
+        self, where: tuple[str, str, str], message: AnyMessage, retained: bool, now: float
+    ) -> Bed | None:
+        bed = self._bed(*where, now)
+        if bed is None:
+            return None
+        # A retained message is as old as it says, not as new as its arrival.
+        at = min(unix(message.time), now) if retained else now
+        bed.heard = at if bed.status is None else max(bed.heard, at)
+        match message:
+            case StreamStatus():
+                bed.told_status(message)
+            case Emotion():
+                bed.told_reading(message)
+            case Quality():
+                bed.told_quality(message)
+            case WindowMessage():
+                bed.told_window(message)
+            case EpisodeMessage():
+                bed.told_episode(message)
+            case DraftMessage() | SignedMessage():
+                bed.told_record(message)
+            case _:
+                pass
+        self._judge(bed, now)
+        return bed
+
+    def _bed(self, site: str, node: str, stream: str, now: float) -> Bed | None:
+        key = f"{site}/{node}/{stream}"
+        if key not in self.beds:
+            if len(self.beds) >= MOST_BEDS:
+                if not self._full:
+                    log.error("too many beds, the newest are not shown", most=MOST_BEDS, first=key)
+                self._full = True
+                return None
+            self.beds[key] = bed = Bed(site, node, stream, now)
+            bed.changed |= {"truth", "subject"}
+        return self.beds[key]
+
+    def _judge(self, bed: Bed, now: float) -> None:
+        node = self._nodes.get((bed.site, bed.node), NodeView())
+        bed.see(judge(node, bed.status, bed.heard, self.broker_lost, self._patience, now))

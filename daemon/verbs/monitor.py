@@ -1,0 +1,111 @@
+"""`eeg-copilot monitor --config CONFIG [user ...]`"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import importlib.util
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.cli import DONE, NOTICE
+from daemon.errors import CommandError, ConfigError
+from daemon.logs import set_up_logs
+
+if TYPE_CHECKING:
+    from daemon.monitor.serve import Monitor
+    from daemon.monitor.store import Store
+
+# What the extra brings; asked for here, so that its absence is one line and not a trace.
+_NEEDED = ("starlette", "uvicorn", "argon2", "cryptography")
+
+
+def run(options: argparse.Namespace) -> int:
+    require_extra()
+    from daemon.monitor.serve import Monitor
+    from daemon.monitor.settings import FILE, load_monitor_config
+    from daemon.monitor.store import Store
+
+    config = load_monitor_config(Path(options.config))
+    set_up_logs(config.log.level, config.log.format)
+    with Store(config.state_directory() / FILE) as store:
+        if options.what == "user":
+            try:
+                return _user(store, options)
+            except CommandError as why:
+                raise ConfigError(str(why)) from None
+        if not store.accounts.all():
+            raise ConfigError(
+                "nobody can log in yet: eeg-copilot monitor --config "
+                f"{options.config} user add NAME --role administrator"
+            )
+        asyncio.run(_until_told(Monitor(config, store)))
+    return DONE
+
+
+def require_extra() -> None:
+    """Raises ConfigError where the monitor's packages are not installed."""
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the monitor needs {', '.join(missing)}: pip install 'eeg-emotion-copilot[monitor]'"
+        )
+
+
+async def _until_told(monitor: Monitor) -> None:
+    shutdown = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
+    await monitor.run(shutdown, lambda address: print(f"Monitor: {address}  {NOTICE}", flush=True))
+
+
+def _user(store: Store, options: argparse.Namespace) -> int:
+    who = f"command line ({getpass.getuser()})"
+    accounts = store.accounts
+    match options.deed:
+        case "list":
+            for account in accounts.all():
+                print(f"{account.name}\t{account.role}\t{account.signer or '-'}", end="")
+                print("\tdisabled" if account.disabled else "")
+        case "add":
+            if accounts.get(options.name) is not None:
+                raise CommandError(f"{options.name} is there already: see user password, user disable")
+            password = _password()
+            store.deed(
+                lambda: accounts.put(options.name, options.role, options.signer, password),
+                who,
+                "account put",
+                account=options.name,
+                role=options.role,
+                signer=options.signer,
+            )
+        case "password":
+            password = _password()
+            store.deed(
+                lambda: accounts.set_password(options.name, password),
+                who,
+                "password set",
+                account=options.name,
+            )
+        case _:
+            off = options.deed == "disable"
+            store.deed(
+                lambda: accounts.disable(options.name, off),
+                who,
+                f"account {options.deed}d",
+                account=options.name,
+            )
+    return DONE
+
+
+def _password() -> str:
+    """Asked for twice on a terminal, else one line of standard input. Raises CommandError."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != first:
+        raise CommandError("the two differ: nothing was changed")
+    return first

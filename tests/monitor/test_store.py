@@ -1,0 +1,260 @@
+"""What the monitor keeps and refuses; its configuration, its catalogues, its truth about connections."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from episodes_at_hand import context, maker, simulated
+
+from daemon.decoding import decode
+from daemon.errors import CommandError
+from daemon.messages import StreamStatus, iso
+from daemon.monitor.app import PAGES
+from daemon.monitor.sealing import Keys, Sealer
+from daemon.monitor.sessions import LINK_S, Sessions
+from daemon.monitor.settings import Ward as WardSettings
+from daemon.monitor.settings import load_monitor_config
+from daemon.monitor.store import Store
+from daemon.monitor.throttle import FREE, Throttle
+from daemon.monitor.truth import NodeView, Patience, judge
+from daemon.monitor.ward import Ward
+from pipeline.drafts.drafting import Drafter, Order
+from pipeline.drafts.record import digest, encode
+from pipeline.drafts.writing import Plain
+from pipeline.guidance import Guidance
+
+ROOT = Path(__file__).parents[2]
+NOW = 1.8e9
+
+
+def test_a_wrong_file_or_an_empty_one_is_refused_in_one_line(tmp_path: Path) -> None:
+    def start(toml: str, *more: str, said: str = "") -> tuple[int, str]:
+        file = tmp_path / "monitor.toml"
+        file.write_text(f'[state]\ndirectory = "m"\n{toml}')
+        command = [sys.executable, "-m", "daemon", "monitor", "--config", str(file), *more]
+        done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stderr
+
+    for toml, why in (
+        ("", "nobody can log in yet"),
+        ('[web]\nhost = "0.0.0.0"\n', "in the clear"),
+        ('[broker]\nhost = "broker.example"\n', "not encrypted"),
+        ("[web]\nports = 1\n", "did you mean 'port'"),
+    ):
+        code, said = start(toml)
+        assert code == 78 and why in said and len(said.splitlines()) == 1, said
+    code, said = start("", "user", "add", "x", "--role", "viewer", said="short\n")
+    assert code == 78 and "12 to 200" in said
+    assert start("", "user", "add", "x", "--role", "viewer", said="long enough, surely\n") == (0, "")
+
+
+def test_a_record_that_is_not_what_it_says_is_not_kept(tmp_path: Path) -> None:
+    draft = Drafter(Guidance.shipped(), Plain()).draft(
+        Order(simulated(1, ("calm", "stress"))[0], context(), maker(), "test", 1.8e9, "bed")
+    )
+    about = {"id": draft.id, "version": 1, "status": "preliminary", "sha256": digest(draft), "label": ""}
+    message = {
+        "schema": "eegcopilot.draft/1", "subject": "pseudo-1", "episode": "e", "trigger": "t", "draft": about,
+        "record": json.loads(encode(draft)), "fhir": None, "audit": {"entry": 1, "hash": ""}, "time": "",
+    }  # fmt: skip
+
+    def sent(**more: object) -> bytes:
+        # The record's bytes as the node encodes them, not as json would.
+        hull = json.dumps(message | more | {"record": "@"}).encode()
+        return hull.replace(b'"@"', encode(draft))
+
+    with Store(tmp_path / "m.sqlite") as store:
+        with pytest.raises(CommandError, match="not what its hash says"):
+            store.keep("n/r/b", decode(sent(draft=about | {"sha256": "0" * 64})))
+        with pytest.raises(CommandError, match="not what its hash says"):
+            store.keep("n/r/b", decode(sent(draft=about | {"version": 2})))
+        assert store.keep("n/r/b", decode(sent())) is True
+        assert store.keep("n/r/b", decode(sent())) is False
+        assert [heard.id for heard in store.records("n/r/b")] == [draft.id]
+        pointer = decode(json.dumps(message | {"record": None, "draft": about | {"id": "f" * 32}}).encode())
+        assert store.keep("n/r/b", pointer) is True
+        heard = store.find("f" * 32, 1)
+        assert heard is not None and not heard.whole
+        with pytest.raises(CommandError, match="read there"):
+            store.payload(heard)
+
+
+def test_one_time_links_open_once() -> None:
+    sessions = Sessions(60, 3600)
+    token = sessions.link("demo", 0.0)
+    assert sessions.redeem(token, 1.0) == "demo" and sessions.redeem(token, 2.0) is None
+    assert sessions.redeem(sessions.link("demo", 0.0), LINK_S + 1) is None
+
+
+def test_failures_double_the_wait_and_a_good_login_does_not_clear_the_address() -> None:
+    throttle = Throttle()
+    keys = "account a", "address x"
+    for _ in range(FREE):
+        throttle.failed(*keys, 0.0)
+    first = throttle.wait_s(*keys, 0.0)
+    throttle.failed(*keys, first)
+    assert throttle.wait_s(*keys, first) == 2 * first > 0
+    assert throttle.wait_s("account b", "address y", 0.0) == 0.0
+    # Many accounts from one address: the address waits in the end, and a good login among them helps little.
+    for n in range(40):
+        throttle.failed(f"account {n}", "address x", first)
+        throttle.succeeded("account own", "address y", first)
+    assert throttle.wait_s("account new", "address x", first) > 0
+
+
+def status(state: str, since: float = NOW - 100) -> StreamStatus:
+    return StreamStatus(state=state, since=iso(since), detail="", subject="pseudo-1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("node", "said", "heard", "lost", "state", "since", "cause"),
+    [
+        (NodeView("online", NOW), status("online"), NOW - 1, None, "online", NOW - 100, ""),
+        (NodeView("online", NOW), status("degraded"), NOW - 1, None, "degraded", NOW - 100, ""),
+        # Whatever the status says: nothing was heard.
+        (NodeView("online", NOW), status("online"), NOW - 11, None, "stalled", NOW - 11, "silence"),
+        (NodeView("online", NOW), status("calibrating"), NOW - 61, None, "offline", NOW - 61, "silence"),
+        # A stalled stream is quiet by nature: its own word stands.
+        (NodeView("online", NOW), status("stalled", NOW - 20), NOW - 20, None, "stalled", NOW - 20, "stream"),
+        (NodeView("offline", NOW - 5), status("online"), NOW - 6, None, "offline", NOW - 5, "node_lost"),
+        # A will that was retained does not say when it was said.
+        (NodeView("offline", None), status("online"), NOW - 60, None, "offline", NOW - 60, "node_lost"),
+        (NodeView("stopped", NOW - 9), status("online"), NOW - 9, None, "offline", NOW - 9, "node_stopped"),
+        (NodeView("online", NOW), status("online"), NOW - 1, NOW - 3, "unknown", NOW - 3, "broker"),
+        (NodeView(), None, NOW - 2, None, "unknown", NOW - 2, "unheard"),
+    ],
+)  # fmt: skip
+def test_the_truth_of_a_connection(
+    node: NodeView,
+    said: StreamStatus | None,
+    heard: float,
+    lost: float | None,
+    state: str,
+    since: float,
+    cause: str,
+) -> None:
+    truth = judge(node, said, heard, lost, Patience(10, 60), NOW)
+    assert (truth.state, truth.cause) == (state, cause)
+    assert truth.since == pytest.approx(since, abs=1e-3)
+
+
+def test_a_ward_takes_in_what_it_should_and_no_more() -> None:
+    ward = Ward(WardSettings(), NOW)
+    ward.broker(True, NOW)
+    emotion = {
+        "schema": "eegcopilot.emotion/1", "seq": 5, "time": iso(NOW), "subject": "pseudo-1",
+        "label": "stress",
+        "window": {"start": iso(NOW - 10), "end": iso(NOW), "gap_pct": 0, "clock_unc_ms": 0},
+        "p": {"calm": 0.1, "stress": 0.9}, "p_smooth": {"calm": 0.2, "stress": 0.8}, "abstained": False,
+        "reason": "", "quality": 1, "latency_ms": {"label": 1, "total": 2},
+        "model": {"id": "m", "sha256": ""},
+    }  # fmt: skip
+
+    def hear(what: str, told: dict[str, object], topic: str = "n/r/bed") -> None:
+        message = decode(json.dumps(told).encode())
+        ward.hear(f"eegcopilot/v1/{topic}/{what}", message, False, NOW)
+
+    said = {"schema": "eegcopilot.stream-status/1", "state": "online", "since": iso(NOW), "detail": "",
+            "subject": "pseudo-1", "time": iso(NOW)}  # fmt: skip
+    hear("status", said)
+    for seq in (5, 5, 8):
+        hear("emotion", emotion | {"seq": seq})
+    bed = ward.beds["n/r/bed"]
+    assert bed.missed == 2
+    card = ward.snapshot(NOW)["beds"]["n/r/bed"]
+    assert card["reading"]["label"] == "stress" and card["rank"] == 1 and len(card["trend"]) == 2
+    # Another person: nothing of the one before is left on the card.
+    hear("status", said | {"subject": "pseudo-2"})
+    card = ward.snapshot(NOW)["beds"]["n/r/bed"]
+    assert card["subject"] == "pseudo-2" and card["reading"] is None and card["draft"] is None
+    for topic in ("n/r/../bed", "n/r/<b>", "n", "n/r/cmd"):
+        hear("emotion", emotion, topic)
+    for n in range(1100):
+        hear("status", said, f"n/r/b{n}")
+    assert len(ward.beds) == 1000
+    assert not [key for key in ward.beds if "<" in key or ".." in key or "cmd" in key]
+
+
+def test_the_sample_configuration_is_right_and_names_every_key(tmp_path: Path) -> None:
+    sample = ROOT / "systemd" / "monitor.toml"
+    config = load_monitor_config(sample)
+    text = sample.read_text(encoding="utf-8")
+    for table in config.__struct_fields__:
+        assert f"[{table}]" in text
+        for key in getattr(config, table).__struct_fields__:
+            assert re.search(rf"^(# )?{key} = ", text, re.MULTILINE), f"{table}.{key}"
+    # What is commented out shows the default, or an example of something that has none.
+    (tmp_path / "all.toml").write_text("".join(re.findall(r"^\[.*\]\n", text, re.MULTILINE)))
+    assert load_monitor_config(tmp_path / "all.toml").web == config.web
+
+
+def test_every_text_is_in_every_catalogue_and_used() -> None:
+    texts = {
+        file.stem: json.loads(file.read_text(encoding="utf-8")) for file in (PAGES / "texts").glob("*.json")
+    }
+    assert set(texts) == {"en", "zh"}
+    assert set(texts["en"]) == set(texts["zh"])
+    scripts = "".join(file.read_text(encoding="utf-8") for file in PAGES.glob("*.js"))
+    called = set(re.findall(r"""\bt\(\s*["']([\w.]+)["']""", scripts))
+    assert called <= set(texts["en"]), called - set(texts["en"])
+    for key in texts["en"]:
+        places = re.findall(r"\{\w+\}", texts["en"][key])
+        assert sorted(places) == sorted(re.findall(r"\{\w+\}", texts["zh"][key])), key
+
+
+def test_what_is_vendored_is_what_the_lock_file_brought() -> None:
+    """`make vendor` writes the list; whoever edits a library by hand is found out."""
+    folder = PAGES / "vendor"
+    listed = dict(reversed(line.split("  ", 1)) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {"SHA256SUMS"}
+    assert there == set(listed)
+    for name, told in listed.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == told, name
+
+
+def test_pages_ask_for_nothing_from_outside() -> None:
+    for file in PAGES.rglob("*"):
+        if file.suffix in (".html", ".js", ".css") and "vendor" not in file.parts:
+            text = file.read_text(encoding="utf-8")
+            assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), file
+            assert "innerHTML" not in text and "style=" not in text, file
+
+
+def test_sealed_commands_are_proved_by_the_right_key(tmp_path: Path) -> None:
+    keys = {}
+    for name, lock in (("monitor", NoEncryption()), ("dr-1", BestAvailableEncryption(b"her password"))):
+        keys[name] = Ed25519PrivateKey.generate()
+        file = tmp_path / f"{name}.key"
+        file.write_bytes(keys[name].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
+        file.chmod(0o600)
+    sealer = Sealer(Keys(str(tmp_path)))
+    topic = "eegcopilot/v1/n/r/cmd/bed/ask"
+    for signer, who in (("", "monitor"), ("dr-1", "dr-1")):
+        told = json.loads(sealer.payload(topic, b'{"question":"\xc3\xa4"}', signer, "her password"))
+        signature = base64.b64decode(told.pop("signature"))
+        said = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        keys[who].public_key().verify(signature, said)
+        assert (told["topic"], told["signer"], told["schema"]) == (topic, who, "eegcopilot.command/1")
+        assert json.loads(told["command"]) == {"question": "ä"}
+    with pytest.raises(CommandError, match="cannot be opened"):
+        sealer.payload(topic, b"{}", "dr-1", "another password")
+    with pytest.raises(CommandError, match=r"dr-2\.key cannot be read"):
+        sealer.payload(topic, b"{}", "dr-2")
+    (tmp_path / "monitor.key").chmod(0o644)
+    with pytest.raises(CommandError, match="read by others"):
+        sealer.payload(topic, b"{}")
+    assert Sealer(Keys()).payload(topic, b"{}") == b"{}"

@@ -1,0 +1,192 @@
+"""A ward for tests: real mosquitto, a real node and a real monitor, each in a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from broker import Mosquitto, free_port
+
+from daemon.monitor.settings import FILE
+from daemon.monitor.store import Store
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct horse {}"
+USERS = (
+    ("dr.lee", "clinician", "dr-1"),
+    ("dr.new", "clinician", ""),
+    ("wall", "viewer", ""),
+    ("root", "administrator", ""),
+)
+NODE = """\
+[mqtt]
+port = {port}
+site = "north"
+node = "room-1"
+[state]
+directory = "node"
+[[signer]]
+id = "dr-1"
+role = "neurologist"
+{streams}
+"""
+MONITOR = """\
+[broker]
+port = {broker}
+keepalive = 5
+[web]
+port = {web}
+[state]
+directory = "monitor"
+{more}
+"""
+
+
+def simulated(name: str, more: str = "") -> str:
+    return (
+        f'[[stream]]\nname = "{name}"\nsubject = "pseudo-{name}"\ncalibration_s = 4\nwindows = true\n'
+        f'source = {{kind = "simulator"{more}}}\n'
+    )
+
+
+class Process:
+    """A verb of the daemon; what it says goes to a file."""
+
+    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        self.log = folder / f"{name}.log"
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "daemon", *arguments],
+                stdout=output,
+                stderr=output,
+                env=environment,
+                cwd=folder,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        return self._process.wait(20)
+
+
+def until(true: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
+    """The first value that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s: {what or true}")
+
+
+class Stack:
+    """streams: TOML of the node's streams, or empty for no node."""
+
+    def __init__(self, folder: Path, broker: Mosquitto, streams: str, more: str = "") -> None:
+        self.folder = folder
+        self.broker = broker
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database = folder / "monitor" / FILE
+        (folder / "node.toml").write_text(NODE.format(port=broker.port, streams=streams))
+        (folder / "monitor.toml").write_text(MONITOR.format(broker=broker.port, web=self.port, more=more))
+        with Store(self.database) as store:
+            for name, role, signer in USERS:
+                store.accounts.put(name, role, signer, PASSWORD.format(name))
+        self.node = Process(folder, "node", "run", "node.toml") if streams else None
+        self.monitor = Process(folder, "monitor", "monitor", "--config", "monitor.toml")
+        try:
+            until(self._answers, 120, "the monitor answers")
+        except AssertionError:
+            self.end()
+            raise
+
+    def kill_node(self) -> None:
+        assert self.node is not None
+        self.node.end(signal.SIGKILL)
+
+    def start_node(self) -> None:
+        self.node = Process(self.folder, "node", "run", "node.toml")
+
+    def end(self) -> None:
+        if self.node is not None:
+            self.node.end()
+        self.monitor.end()
+
+    def _answers(self) -> bool:
+        try:
+            return Client(self.port).get("/").status == 200
+        except OSError:
+            return False
+
+
+class Answer:
+    def __init__(self, raw: http.client.HTTPResponse) -> None:
+        self.status = raw.status
+        self.headers = raw.headers
+        self.content = raw.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+class Client:
+    """Speaks plain HTTP, so that tests see what the server does and not what the page hides."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.cookie = ""
+        self.csrf = ""
+
+    def log_in(self, name: str) -> Client:
+        answer = self.post("/api/login", {"name": name, "password": PASSWORD.format(name)})
+        assert answer.status == 200, answer.content
+        return self
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self._send("GET", path, None, headers)
+
+    def post(self, path: str, body: object, **headers: str) -> Answer:
+        answer = self._send("POST", path, body, headers)
+        given = answer.headers.get("Set-Cookie", "")
+        if answer.status == 200 and "csrf" in (told := answer.json):
+            self.cookie, self.csrf = given.partition(";")[0], told["csrf"]
+        return answer
+
+    def whole(self) -> Any:
+        """The first event of the live stream: all beds as they are."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", "/api/events", headers={"Cookie": self.cookie})
+            answer = connection.getresponse()
+            while answer.readline().strip() != b"event: whole":
+                pass
+            return json.loads(answer.readline().removeprefix(b"data: "))
+        finally:
+            connection.close()
+
+    def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> Answer:
+        sent = {"Cookie": self.cookie, "X-CSRF-Token": self.csrf, "Content-Type": "application/json"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+            connection.request(method, path, data, {k: v for k, v in sent.items() if v})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
