@@ -25,6 +25,9 @@ Numbers = npt.NDArray[np.int64]
 
 # By stamps a loss is known as well as they are: shorter ones cannot be told from jitter, seconds.
 _JITTER_S = 0.1
+# How much of a stream may come late between two gaps, seconds: what a serial line and its driver buffer, and
+# what came before the driver's next look.
+_HELD_UP_S = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +168,7 @@ class _Balance:
         self._since += n_samples
 
     def gap(self, behind: int, missing: int, counted: int, rate: float) -> None:
-        spare = self._spare if self._since < rate else 0
+        spare = self._spare if self._since < _HELD_UP_S * rate else 0
         known = min(missing, max(0, counted) + spare)
         jitter = min(missing - known, round(self._jitter_s * rate))
         self._found.known += known
