@@ -75,6 +75,9 @@ class Publisher:
                 await self._session(stop)
                 return
             except aiomqtt.MqttError as why:
+                if not _unheard(why):
+                    # The broker may have said the will of this attempt: its number is not to be said again.
+                    self._seqs = None
                 said = self._explain(why, said)
             finally:
                 self.online.clear()
@@ -195,3 +198,9 @@ class Publisher:
                 changed.clear()
         finally:
             alarms.on_change = lambda: None
+
+
+def _unheard(why: aiomqtt.MqttError) -> bool:
+    """Whether an attempt failed before the broker can have heard of it: nobody listens, or no such host."""
+    cause = why.__cause__ or why.__context__
+    return isinstance(cause, OSError) and not isinstance(cause, TimeoutError)
