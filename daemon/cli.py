@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from daemon.errors import ConfigError, LoginError, OutboxError
+from daemon.notify import notify, under_journal
 from pipeline.errors import BundleError, PipelineError
 
 DONE, FAILED, CONFIGURATION = 0, 1, 78
@@ -49,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(refusal: BaseException, code: int) -> int:
-    print(f"eeg-copilot: {' '.join(str(refusal).split())}", file=sys.stderr)
+    line = " ".join(str(refusal).split())
+    # `systemctl status` goes on showing the reason, and journald files it as an error (sd-daemon(3)).
+    notify(f"STATUS=refused: {line}")
+    print(f"{'<3>' if under_journal() else ''}eeg-copilot: {line}", file=sys.stderr)
     return code
 
 

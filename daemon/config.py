@@ -64,10 +64,10 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
-    """format: `auto` is text on a terminal and JSON elsewhere."""
+    """format: `auto` is text on a terminal, fields under systemd's journal and JSON elsewhere."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "text", "json"] = "auto"
+    format: Literal["auto", "text", "json", "journal"] = "auto"
 
 
 class State(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -47,6 +48,8 @@ class Intake:
         self._source_segment: int | None = None
         self._segment = -1
         self._next_sample = 0
+        self._taken = 0  # chunks
+        self._seen: tuple[int, float] | None = None
 
     @property
     def stats(self) -> SourceStats:
@@ -67,6 +70,22 @@ class Intake:
         """False where the thread has died without having been asked to."""
         return self._thread.is_alive() or self._channel.closed
 
+    @property
+    def driver_silent_s(self) -> float:
+        """Since the source's driver last returned, seconds; 0 where it has nothing to do."""
+        if not self._thread.is_alive() or self._stop.is_set():
+            return 0.0
+        if self.lossless and self.waiting >= LOSSLESS_CHUNK_ROOM:
+            return 0.0  # it waits for us
+        return time.monotonic() - self._feed.heard
+
+    def untaken_s(self) -> float:
+        """For how long, as seen by its calls, chunks have waited and none was taken, seconds."""
+        now = time.monotonic()
+        if not self.waiting or self._seen is None or self._seen[0] != self._taken:
+            self._seen = (self._taken, now)
+        return now - self._seen[1]
+
     def stop(self) -> None:
         """Closes the source; the iteration ends after what it sent before."""
         self._stop.set()
@@ -81,6 +100,7 @@ class Intake:
         self._thread.start()
         try:
             async for chunk in self._channel:
+                self._taken += 1
                 yield self._renumbered(chunk)
                 # Many may be waiting; others want their turn.
                 await asyncio.sleep(0)

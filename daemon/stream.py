@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import structlog
+from msgspec import structs
 
 from daemon import config
 from daemon.commands import Patient
@@ -54,6 +55,8 @@ class Stream:
         self._rest_from: int | None = None  # number of the first sample of the calibration
         self._told: tuple[StreamState, str, Calibration | None] | None = None
         self._since = time.time()
+        self.settled = asyncio.Event()
+        """Set once samples have come, or it was admitted why none do."""
         self._windows = self._calibrating = self._labels = self._abstained = 0
 
     async def run(self) -> None:
@@ -77,6 +80,23 @@ class Stream:
     def alive(self) -> bool:
         """False where the source's thread has died without having been asked to."""
         return self._intake.alive
+
+    @property
+    def driver_silent_s(self) -> float:
+        return self._intake.driver_silent_s
+
+    @property
+    def driver_patience_s(self) -> float:
+        return float(getattr(self._settings.source, "timeout_s", 0.0))
+
+    def untaken_s(self) -> float:
+        return self._intake.untaken_s()
+
+    @property
+    def told(self) -> str:
+        """The state and, where there is one, its reason, in one line."""
+        state, detail = self._vigil.state(time.monotonic())
+        return f"{self.name} {state} ({detail})" if detail else f"{self.name} {state}"
 
     @property
     def state(self) -> StreamState:
@@ -113,6 +133,22 @@ class Stream:
         if self._scribe is not None:
             self._scribe.meet(patient)
         return f"new subject {patient.subject}, {self.calibrate()}"
+
+    def take_over(self, settings: config.Stream) -> None:
+        """A changed configuration: the threshold, and who wears the headset where the file says so anew.
+
+        Whatever the command `patient` has said meanwhile stays, unless it is the file that has changed.
+        """
+        before, self._settings = self._settings, settings
+        self._vigil.min_quality = settings.min_quality
+        if settings.subject != before.subject:
+            self.patient(Patient(subject=settings.subject, age=settings.age, gender=settings.gender))
+        elif self._wearer.subject == settings.subject and (settings.age, settings.gender) != (
+            before.age,
+            before.gender,
+        ):
+            known = self._scribe.context if self._scribe is not None else Patient(self._wearer.subject)
+            self.patient(structs.replace(known, age=settings.age, gender=settings.gender))
 
     def draft(self) -> asyncio.Future[str]:
         return self._records.draft()
@@ -233,6 +269,8 @@ class Stream:
         return Calibration(float(int(seconds)), self._calibration_s)
 
     def _tell_status(self) -> None:
+        if self._vigil.settled:
+            self.settled.set()
         state, detail = self._vigil.state(time.monotonic())
         calibration = self._vigil.calibration if state == "calibrating" else None
         if (state, detail, calibration) == self._told:

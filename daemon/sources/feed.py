@@ -50,6 +50,8 @@ class Feed:
         self._next_sample: int | None = None
         self._segment: int | None = None
         self._rate_warned = False
+        self.heard = time.monotonic()
+        """When the source's driver last returned, with samples or without: monotonic seconds."""
 
     @property
     def stats(self) -> SourceStats:
@@ -67,6 +69,7 @@ class Feed:
         backoff = _BACKOFF_S[0]
         while not stop.is_set():
             before = self._stats.samples
+            self.heard = time.monotonic()
             try:
                 self._connect(stop)
                 return
@@ -83,6 +86,7 @@ class Feed:
                 continue
             finally:
                 self._source.close()
+                self.heard = time.monotonic()
             if self._stats.samples > before:
                 backoff = _BACKOFF_S[0]
             # Jitter, so that several feeds do not all seek at once after a common outage.
@@ -99,7 +103,7 @@ class Feed:
         heard = time.monotonic()
         while not stop.is_set():
             chunk = self._source.read(min(_POLL_S, self._stall_s))
-            now = time.monotonic()
+            now = self.heard = time.monotonic()
             if chunk is None:
                 if now - heard >= self._stall_s:
                     raise _StallError(f"no samples for {now - heard:.1f} s")
