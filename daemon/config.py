@@ -78,6 +78,14 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     max_waiting: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
 
 
+class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
+    """`/metrics` for Prometheus. No password guards it, so by default only this machine may ask."""
+
+    enabled: bool = False
+    host: Annotated[str, Meta(pattern=HOST)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 9477
+
+
 class Stream(Struct, frozen=True, forbid_unknown_fields=True):
     """One headset on one person.
 
@@ -104,6 +112,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     log: Log = msgspec.field(default_factory=Log)
     state: State = msgspec.field(default_factory=State)
     drafts: Drafts = msgspec.field(default_factory=Drafts)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
     signer: Annotated[list[Signer], Meta(max_length=256)] = []
 
     def fingerprint(self) -> str:

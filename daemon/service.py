@@ -19,6 +19,7 @@ from daemon.latency import Latencies
 from daemon.lifesigns import lifeless
 from daemon.logs import set_up_logs
 from daemon.messages import BundleInfo, Health, Info, ModelRef, StreamInfo, iso
+from daemon.metrics import MetricsServer
 from daemon.notify import notify, watchdog_s
 from daemon.outbox import Outbox
 from daemon.post import Post
@@ -80,6 +81,8 @@ class Service:
             publisher = Publisher(mqtt, outbox, post, self._info, commands.handle)
             checkup = Checkup(streams, outbox, publisher, commands, latencies, drafting)
             self._streams, self._publisher = streams, publisher
+            if config.metrics.enabled:
+                whole.enter_context(MetricsServer(config.metrics, checkup.health, publisher.online.is_set))
             self._birth = lambda: post.info_anew(self._info())
             farewell = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
