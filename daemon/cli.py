@@ -92,6 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     check = _verb(verbs, "check-config", "check_config", "check a configuration and its bundle, and stop")
     check.add_argument("config", metavar="CONFIG", help="TOML file")
 
+    doctor = _verb(verbs, "doctor", "doctor", "examine this machine, and say what mends what is wrong")
+    doctor.epilog = "Exit codes: 0 nothing has to be mended, 1 something has."
+    doctor.add_argument(
+        "config",
+        metavar="CONFIG",
+        nargs="?",
+        default="/etc/eeg-copilot/eeg-copilot.toml",
+        help="TOML file (default: %(default)s)",
+    )
+    doctor.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+
     demo = _verb(verbs, "demo", "demo", "see it work on a simulated headset; nothing else is needed")
     demo.add_argument("--seconds", type=_positive, help="end by itself; the last line is a JSON summary")
     demo.add_argument("--recording", metavar="FILE", help="play this recording instead of simulating")
