@@ -41,6 +41,9 @@ class JournalLogger:
             # journald is being restarted: standard error, which it also reads, waits for it.
             sys.stderr.buffer.write(record.split(b"\n", 1)[0].removeprefix(b"MESSAGE=") + b"\n")
 
+    def close(self) -> None:
+        self._socket.close()
+
     log = debug = info = warning = warn = error = critical = exception = fatal = msg
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daemon.config import Config
 from daemon.doctor.finding import Finding, Verdict
+from daemon.doctor.machine import UPGRADE
 from pipeline.bundle import Bundle, shipped_bundle
 from pipeline.errors import BundleError
 
@@ -26,10 +27,8 @@ def look_at_bundle(config: Config) -> Iterator[Finding]:
     try:
         bundle = Bundle.load(path)
     except BundleError as why:
-        mend = "make upgrade-service (or apt install --reinstall eeg-copilot)"
-        yield Finding(
-            "bundle", "bad", str(why), "restore the folder named here" if config.model.bundle else mend
-        )
+        mend = f"rm -r {path}  # and copy the bundle there anew" if config.model.bundle else UPGRADE
+        yield Finding("bundle", "bad", str(why), mend)
         return
     yield Finding("bundle", "good", f"{bundle.id} is whole: {', '.join(bundle.manifest.labels)}")
 

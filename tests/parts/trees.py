@@ -13,16 +13,17 @@ ROOT = Path(__file__).parents[2]
 _BUNDLE = "lib/python3.11/site-packages/pipeline/bundles/calm-stress"
 
 
-def make_tree(out: Path) -> Path:
-    """For Debian 12, on x86-64."""
+def make_tree(out: Path, machine: str = "x86_64") -> Path:
+    """For Debian 12's Python."""
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     build = ROOT / "systemd" / "build-tree.sh"
-    subprocess.run([build, out, uv, "/usr/bin/python3.11", "x86_64"], check=True, timeout=300)
+    subprocess.run([build, out, uv, "/usr/bin/python3.11", machine], check=True, timeout=300)
     return out
 
 
-def make_deb(tree: Path, out: Path, compression: str = "-Znone") -> Path:
-    subprocess.run([ROOT / "systemd" / "deb.sh", tree, out, "x86_64", compression], check=True, timeout=300)
+def make_deb(tree: Path, out: Path, compression: str = "-Znone", machine: str = "x86_64") -> Path:
+    build = ROOT / "systemd" / "deb.sh"
+    subprocess.run([build, tree, out, machine, compression], check=True, timeout=300)
     return out
 
 
