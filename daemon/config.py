@@ -161,11 +161,13 @@ def read_password(mqtt: Mqtt) -> str | None:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if mqtt.password_file is not None:
         file = Path(mqtt.password_file)
-    elif credentials and (Path(credentials) / PASSWORD_CREDENTIAL).is_file():
+    elif credentials:
         file = Path(credentials) / PASSWORD_CREDENTIAL
     else:
         return None
     try:
+        if mqtt.password_file is None and not file.is_file():
+            return None
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as why:
         raise ConfigError(f"mqtt.password_file: {file} cannot be read: {one_line(str(why))}") from None
