@@ -72,7 +72,7 @@ deb: $(BIN)/uv ## Make a Debian package in dist/ [MACHINE=aarch64]
 	@if command -v lintian >/dev/null; then lintian --allow-root --fail-on error,warning $(DEB); fi
 	@ls -l $(DEB)
 
-arm64-check: $(VENV)/.dev ## Build what an arm64 machine gets, and check it as far as this one can
+arm64-check: $(VENV)/.dev build/boot/arm64.tar ## Build what an arm64 machine gets, and label a recording with it under emulation
 	@$(BIN)/python -m pytest tests/test_arm64.py $(PYTEST_ARGS)
 
 test-boot: $(VENV)/.dev build/boot/disk.tar ## Boot the package on an emulated PC, with resource and device limits (10 min)
@@ -118,6 +118,13 @@ SMALLER := --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/us
 build/boot/root.tar: | $(VENV)/.system
 	@echo "making the Debian that the tests boot (once) ..."
 	@mkdir -p build/boot && mmdebstrap --quiet --variant=minbase $(SMALLER) --include=$(DEBIAN) bookworm $@.part && mv $@.part $@
+
+build/boot/arm64.tar: | $(VENV)/.system
+	@command -v qemu-aarch64-static >/dev/null || { $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-user-static >/dev/null; }
+	@mkdir -p build/boot && mmdebstrap --quiet --arch=arm64 --variant=extract \
+	  --include=python3.11,libstdc++6,libgcc-s1,zlib1g,libssl3,libffi8,libsqlite3-0,libexpat1,libuuid1,libbz2-1.0,liblzma5 \
+	  bookworm $@.part && mv $@.part $@
 
 build/boot/disk.tar: | $(VENV)/.system
 	@command -v qemu-system-x86_64 >/dev/null || { $(SUDO) apt-get update -qq && \

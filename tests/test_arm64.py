@@ -1,11 +1,13 @@
 """What an arm64 machine gets: resolved from wheels alone, each library of its kind, and no BrainFlow."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,20 @@ SIMULATOR = '[mqtt]\nport = 1\n[[stream]]\nname = "bed"\nsource = {kind = "simul
 # ELF's e_machine (elf.h)
 X86_64, AARCH64 = 62, 183
 
-pytestmark = pytest.mark.timeout(600)
+# Debian's Python for arm64, unpacked only: made by `make arm64-check`.
+ARM_ROOT = ROOT / "build" / "boot" / "arm64.tar"
+PI_4 = """processor\t: 0
+Features\t: fp asimd evtstrm crc32 cpuid
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: 0xd08
+CPU revision\t: 3
+
+Hardware\t: BCM2711
+"""
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def machines(tree: Path) -> dict[int, set[str]]:
@@ -114,3 +129,44 @@ def test_liblsl_borrowed_from_mne_lsl(arm64: Path, tmp_path: Path) -> None:
     )
     path, version = told.stdout.split()
     assert Path(path) == library and int(version) > 110
+
+
+@pytest.mark.skipif(
+    shutil.which("qemu-aarch64-static") is None or not ARM_ROOT.exists(),
+    reason="emulation is for make arm64-check",
+)
+def test_labels_under_emulation(arm64: Path, tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
+    """The arm64 set itself, on an emulated Cortex-A72, labels a recording as this machine does."""
+    root = tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["tar", "-C", root, "-xf", ARM_ROOT], check=True)
+    # ONNX Runtime asks there which processor it has, and must not be told of this machine's.
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc" / "cpuinfo").write_text(PI_4)
+    given = {"PYTHONHOME": root / "usr", "PYTHONPATH": arm64 / "lib/python3.11/site-packages"}
+    variables = [word for key, value in given.items() for word in ("-E", f"{key}={value}")]
+    emulator = [
+        "qemu-aarch64-static",
+        "-cpu",
+        "cortex-a72",
+        "-L",
+        root,
+        *variables,
+        root / "usr/bin/python3.11",
+    ]
+    what = ["-m", "daemon", "label", shared_data("eegmat/Subject01_2.edf"), "--calibrate-seconds", "15"]
+    told = []
+    for python in (emulator, [sys.executable]):
+        result = subprocess.run(
+            [*python, *what, "--jsonl", "-"],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"OPENBLAS_CORETYPE": "ARMV8"} if python is emulator else os.environ,
+            cwd=tmp_path if python is emulator else ROOT,
+        )
+        told.append([json.loads(line) for line in result.stdout.splitlines()])
+        assert told[-1], result.stderr
+    assert [reading["label"] for reading in told[0]] == [reading["label"] for reading in told[1]]
+    for emulated, here in zip(*told, strict=True):
+        for label, p in here["p"].items():
+            assert emulated["p"][label] == pytest.approx(p, abs=0.02)

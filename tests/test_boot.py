@@ -30,6 +30,7 @@ pytestmark = [
 CONFIGURATION = """
 [mqtt]
 host = "127.0.0.1"
+username = "eeg"
 site = "lab"
 node = "n1"
 [metrics]
@@ -43,6 +44,7 @@ name = "bed-2"
 calibration_s = 6
 source = {kind = "brainflow", board = "synthetic"}
 """
+BROKER = "listener 1883 127.0.0.1\nallow_anonymous false\npassword_file /etc/mosquitto/passwd\n"
 HEADSET = """
 [Service]
 ExecStart=/usr/lib/eeg-copilot/current/bin/python3 -I -m daemon.headset --name ward
@@ -75,7 +77,8 @@ def labels(machine: Machine, stream: str = "bed-1", seconds: int = 60) -> int:
     """Waits for a reading that is made from now on; its number."""
     topic = f"{TOPICS}/{stream}/emotion"
     text = machine.run(
-        "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-R", "-t", topic, "-C", "1", "-W", str(seconds)
+        *("mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-u", "eeg", "-P", "hush"),
+        *("-R", "-t", topic, "-C", "1", "-W", str(seconds)),
     )
     assert '"research_use_only":true' in text
     return int(text.split('"seq":')[1].split(",")[0])
@@ -96,6 +99,12 @@ def test_package_brings_labels_onto_mqtt(machine: Machine) -> None:
     assert machine.show(UNIT, "ActiveState") == "inactive"
     machine.write("/etc/eeg-copilot/eeg-copilot.toml", CONFIGURATION)
     machine.write("/etc/systemd/system/headset.service", HEADSET)
+    machine.write("/etc/mosquitto/conf.d/login.conf", BROKER)
+    machine.run("mosquitto_passwd", "-c", "-b", "/etc/mosquitto/passwd", "eeg", "hush")
+    machine.run("chown", "mosquitto", "/etc/mosquitto/passwd")
+    # The password is root's alone; systemd hands it over.
+    machine.write("/etc/credstore/eeg-copilot.mqtt-password", "hush\n")
+    machine.run("chmod", "600", "/etc/credstore/eeg-copilot.mqtt-password")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "enable", "--now", "mosquitto", "headset")
     machine.run("systemctl", "enable", "--now", UNIT)  # returns when READY was told
@@ -167,7 +176,7 @@ def test_frozen_is_killed_by_the_watchdog(machine: Machine) -> None:
 
 def test_reload_takes_what_it_can(machine: Machine) -> None:
     before = pid(machine)
-    changed = CONFIGURATION.replace("calibration_s = 6", "calibration_s = 6\nage = 61\nmin_quality = 0.7")
+    changed = CONFIGURATION.replace("calibration_s = 6", "calibration_s = 6\nage = 61\nmin_quality = 0.7", 1)
     machine.write("/etc/eeg-copilot/eeg-copilot.toml", changed.replace('node = "n1"', 'node = "n2"'))
     machine.run("systemctl", "reload", UNIT)
     machine.until(lambda: machine.journal("-u", UNIT, "EEG_TAKEN=stream.bed-1.age, stream.bed-1.min_quality"))

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from daemon.doctor.finding import Finding, ask
 
-UNIT = "eeg-copilot.service"
 OLDEST = 252
 
 
-def look_at_service(unit: str = UNIT) -> Iterator[Finding]:
+def look_at_service(unit: str) -> Iterator[Finding]:
     if not Path("/run/systemd/system").is_dir():
         yield Finding(
             "service", "unseen", "systemd does not run here: whoever starts the daemon watches over it"

@@ -15,18 +15,19 @@ from daemon.doctor.broker import look_at_broker
 from daemon.doctor.finding import Finding
 from daemon.doctor.headsets import look_at_headsets
 from daemon.doctor.machine import look_at_machine, look_at_versions
-from daemon.doctor.service import UNIT, look_at_service
+from daemon.doctor.service import look_at_service
 from daemon.doctor.store import look_at_bundle, look_at_secrets, look_at_store
 from daemon.errors import ConfigError
+from daemon.unit import see_as_the_service, unit_of
 
 # Where the service of this configuration keeps its state, as seen by root.
 PRIVATE = Path("/var/lib/private")
-ETC = Path("/etc/eeg-copilot")
 _SIGNS = {"good": "ok  ", "warning": "look", "bad": "BAD ", "unseen": "?   "}
 
 
 def run(options: argparse.Namespace) -> int:
     """0: nothing is bad. 1: something is."""
+    see_as_the_service(Path(options.config))
     findings = []
     for finding in _all(Path(options.config)):
         findings.append(finding)
@@ -43,8 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _all(file: Path) -> Iterator[Finding]:
     """In the order in which things are needed: what stands on something bad is looked at all the same."""
-    name = file.stem if file.resolve().parent == ETC else "eeg-copilot"
-    unit = UNIT if name == "eeg-copilot" else f"eeg-copilot@{name}.service"
+    unit = unit_of(file)
     yield from look_at_versions()
     config: Config | None = None
     try:
@@ -57,14 +57,14 @@ def _all(file: Path) -> Iterator[Finding]:
     if config is not None:
         yield from look_at_bundle(config)
         yield from look_at_secrets(config)
-        yield from look_at_store(_state(config, name), config.state.max_waiting)
+        yield from look_at_store(_state(config, unit), config.state.max_waiting)
         yield from look_at_broker(config.mqtt)
         yield from look_at_headsets(config)
     yield from look_at_service(unit)
 
 
-def _state(config: Config, name: str) -> Path:
-    private = PRIVATE / (name if name == "eeg-copilot" else f"eeg-copilot-{name}")
+def _state(config: Config, unit: str) -> Path:
+    private = PRIVATE / unit.removesuffix(".service").replace("@", "-")
     return private if config.state.directory is None and private.is_dir() else config.state_directory()
 
 
