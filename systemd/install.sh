@@ -29,8 +29,6 @@ installed() {
   mkdir -p "$base/releases"
   if [ ! -d "$base/$name" ]; then
     rm -rf "$base/$name.part" && cp -a "$tree" "$base/$name.part" && chown -R root:root "$base/$name.part"
-    # Compiled once, as the service itself may write nowhere.
-    "$base/$name.part/bin/python3" -m compileall -q -j 0 "$base/$name.part/lib" >/dev/null || true
     mv "$base/$name.part" "$base/$name"
   fi
   mkdir -p "$etc" && chmod 755 "$etc"
