@@ -36,7 +36,8 @@ class Intake:
         # A recording that is only read can wait for us; whatever plays in real time cannot.
         self.lossless = isinstance(settings, RecordingSource) and settings.speed == 0
         self.samples_dropped = 0
-        self._name = name
+        self.name = name
+        self.driver_patience_s = float(getattr(settings, "timeout_s", 0.0))
         self._on_event = on_event
         room = LOSSLESS_CHUNK_ROOM if self.lossless else CHUNK_ROOM
         self._channel = Channel[Chunk](name, room, lossless=self.lossless)
@@ -121,7 +122,7 @@ class Intake:
     def _report(self, event: SourceEvent) -> None:
         """In the thread."""
         say = log.info if event.state in ("connecting", "online", "ended") else log.warning
-        say(f"source {event.state}", stream=self._name, detail=event.detail)
+        say(f"source {event.state}", stream=self.name, detail=event.detail)
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._on_event, event)
 

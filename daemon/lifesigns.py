@@ -16,9 +16,13 @@ DRIVER_S = 60.0
 
 
 class Living(Protocol):
-    """A stream, as seen from here. All times: seconds."""
+    """Where a stream's samples come in, as seen from here. All times: seconds.
+
+    name: the stream's. driver_patience_s: what its driver was given to look for its device.
+    """
 
     name: str
+    driver_patience_s: float
 
     @property
     def alive(self) -> bool:
@@ -28,23 +32,19 @@ class Living(Protocol):
     def driver_silent_s(self) -> float:
         """Since its source's driver last returned, with samples or without."""
 
-    @property
-    def driver_patience_s(self) -> float:
-        """What its driver was given to look for its device."""
-
     def untaken_s(self) -> float:
         """For how long, as seen by its calls, chunks have waited and none was taken."""
 
 
-def lifeless(streams: Iterable[Living], model_busy_s: float) -> str:
+def lifeless(intakes: Iterable[Living], model_busy_s: float) -> str:
     """In one line what hangs; empty where all goes on."""
     if model_busy_s > STUCK_S:
         return f"the model has not come back for {model_busy_s:.0f} s"
-    for stream in streams:
-        if not stream.alive:
-            return f"{stream.name}: the source's thread has died"
-        if (waited := stream.untaken_s()) > STUCK_S:
-            return f"{stream.name}: samples wait and none has been processed for {waited:.0f} s"
-        if stream.driver_silent_s > DRIVER_S + stream.driver_patience_s:
-            return f"{stream.name}: the driver has not come back for {stream.driver_silent_s:.0f} s"
+    for intake in intakes:
+        if not intake.alive:
+            return f"{intake.name}: the source's thread has died"
+        if (waited := intake.untaken_s()) > STUCK_S:
+            return f"{intake.name}: samples wait and none has been processed for {waited:.0f} s"
+        if intake.driver_silent_s > DRIVER_S + intake.driver_patience_s:
+            return f"{intake.name}: the driver has not come back for {intake.driver_silent_s:.0f} s"
     return ""

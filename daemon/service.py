@@ -216,7 +216,7 @@ async def _watchdog(streams: dict[str, Stream], inference: Inference) -> None:
     interval = watchdog_s()
     said = ""
     while interval is not None:
-        reason = lifeless(streams.values(), inference.busy_s)
+        reason = lifeless((stream.intake for stream in streams.values()), inference.busy_s)
         if not reason:
             notify("WATCHDOG=1")
         elif reason != said:

@@ -77,20 +77,9 @@ class Stream:
         self._intake.abandon()
 
     @property
-    def alive(self) -> bool:
-        """False where the source's thread has died without having been asked to."""
-        return self._intake.alive
-
-    @property
-    def driver_silent_s(self) -> float:
-        return self._intake.driver_silent_s
-
-    @property
-    def driver_patience_s(self) -> float:
-        return float(getattr(self._settings.source, "timeout_s", 0.0))
-
-    def untaken_s(self) -> float:
-        return self._intake.untaken_s()
+    def intake(self) -> Intake:
+        """Where its samples come in: what the watchdog looks at."""
+        return self._intake
 
     @property
     def told(self) -> str:

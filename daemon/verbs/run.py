@@ -46,4 +46,5 @@ def _reload(service: Service, file: Path) -> None:
         service.reload(load_config(file))
     except ConfigError as why:
         log.error("configuration refused, the old one stays", reason=str(why))
+        notify(f"STATUS=configuration refused, the old one stays: {why}")
     notify("READY=1")
