@@ -17,7 +17,7 @@ say() { echo "eeg-copilot: $*" >&2; }
 
 # The service may write nowhere, so what it imports is compiled here: by importing it, which is a tenth of all.
 compile() {
-  "$base/$new/bin/python3" -I - <<'MODULES' || true
+  "$base/$new/bin/python3" -I - <<'MODULES' 2>/dev/null || true
 import importlib, os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 for name in ("daemon.verbs.run", "daemon.verbs.doctor", "daemon.sources.lsl", "daemon.sources.brainflow_board",
