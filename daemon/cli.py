@@ -11,6 +11,7 @@ from typing import Protocol
 
 from daemon.arguments import between, positive, utc
 from daemon.errors import ConfigError, LoginError, OutboxError
+from daemon.notify import notify, under_journal
 from pipeline.errors import BundleError, PipelineError
 
 DONE, FAILED, CONFIGURATION = 0, 1, 78
@@ -49,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(refusal: BaseException, code: int) -> int:
-    print(f"eeg-copilot: {' '.join(str(refusal).split())}", file=sys.stderr)
+    line = " ".join(str(refusal).split())
+    # `systemctl status` goes on showing the reason, and journald files it as an error (sd-daemon(3)).
+    notify(f"STATUS=refused: {line}")
+    print(f"{'<3>' if under_journal() else ''}eeg-copilot: {line}", file=sys.stderr)
     return code
 
 
@@ -87,6 +91,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("config", metavar="CONFIG", help="TOML file")
     check = _verb(verbs, "check-config", "check_config", "check a configuration and its bundle, and stop")
     check.add_argument("config", metavar="CONFIG", help="TOML file")
+
+    doctor = _verb(verbs, "doctor", "doctor", "examine this machine, and say what mends what is wrong")
+    doctor.epilog = "Exit codes: 0 nothing has to be mended, 1 something has."
+    doctor.add_argument(
+        "config",
+        metavar="CONFIG",
+        nargs="?",
+        default="/etc/eeg-copilot/eeg-copilot.toml",
+        help="TOML file (default: %(default)s)",
+    )
+    doctor.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
     demo = _verb(verbs, "demo", "demo", "see it work on a simulated headset; nothing else is needed")
     demo.add_argument("--seconds", type=positive, help="end by itself; the last line is a JSON summary")

@@ -14,7 +14,7 @@ from daemon import mqtt_settings, signer_settings
 from daemon.config_errors import explain
 from daemon.draft_settings import Drafts
 from daemon.errors import ConfigError
-from daemon.mqtt_settings import Mqtt, Name
+from daemon.mqtt_settings import HOST, Mqtt, Name
 from daemon.recording_settings import Recording
 from daemon.signer_settings import CommandRules, Signer
 from daemon.sources.settings import BrainFlowSource, RecordingSource, SourceSettings
@@ -44,10 +44,10 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
-    """format: `auto` is text on a terminal and JSON elsewhere."""
+    """format: `auto` is text on a terminal, fields under systemd's journal and JSON elsewhere."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "text", "json"] = "auto"
+    format: Literal["auto", "text", "json", "journal"] = "auto"
 
 
 class State(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +60,14 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     keep_sent_days: Annotated[float, Meta(ge=0, le=365)] = 3.0
     max_waiting: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
     max_mib: Annotated[int, Meta(ge=1, le=1_000_000)] = 512
+
+
+class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
+    """`/metrics` for Prometheus. No password guards it, so by default only this machine may ask."""
+
+    enabled: bool = False
+    host: Annotated[str, Meta(pattern=HOST)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 9477
 
 
 class Stream(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +101,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     state: State = msgspec.field(default_factory=State)
     recording: Recording = msgspec.field(default_factory=Recording)
     drafts: Drafts = msgspec.field(default_factory=Drafts)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
     signer: Annotated[list[Signer], Meta(max_length=256)] = []
     commands: CommandRules = msgspec.field(default_factory=CommandRules)
 

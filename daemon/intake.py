@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -45,7 +46,8 @@ class Intake:
         # A recording that is only read can wait for us; whatever plays in real time cannot.
         self.lossless = isinstance(settings, RecordingSource) and settings.speed == 0
         self.samples_dropped = 0
-        self._name = name
+        self.name = name
+        self.driver_patience_s = float(getattr(settings, "timeout_s", 0.0))
         self._on_event = on_event
         room = LOSSLESS_CHUNK_ROOM if self.lossless else CHUNK_ROOM
         self._channel = Channel[Chunk](name, room, lossless=self.lossless)
@@ -58,6 +60,8 @@ class Intake:
         self._source_segment: int | None = None
         self._segment = -1
         self._next_sample = 0
+        self._taken = 0  # chunks
+        self._seen: tuple[int, float] | None = None
 
     @property
     def stats(self) -> SourceStats:
@@ -78,6 +82,22 @@ class Intake:
         """False where the thread has died without having been asked to."""
         return self._thread.is_alive() or self._channel.closed
 
+    @property
+    def driver_silent_s(self) -> float:
+        """Since the source's driver last returned, seconds; 0 where it has nothing to do."""
+        if not self._thread.is_alive() or self._stop.is_set():
+            return 0.0
+        if self.lossless and self.waiting >= LOSSLESS_CHUNK_ROOM:
+            return 0.0  # it waits for us
+        return time.monotonic() - self._feed.heard
+
+    def untaken_s(self) -> float:
+        """For how long, as seen by its calls, chunks have waited and none was taken, seconds."""
+        now = time.monotonic()
+        if not self.waiting or self._seen is None or self._seen[0] != self._taken:
+            self._seen = (self._taken, now)
+        return now - self._seen[1]
+
     def stop(self) -> None:
         """Closes the source; the iteration ends after what it sent before."""
         self._stop.set()
@@ -92,6 +112,7 @@ class Intake:
         self._thread.start()
         try:
             async for chunk in self._channel:
+                self._taken += 1
                 yield self._renumbered(chunk)
                 # Many may be waiting; others want their turn.
                 await asyncio.sleep(0)
@@ -120,7 +141,7 @@ class Intake:
         if self._recorder is not None:
             self._recorder.note("source", event.at, state=event.state, detail=event.detail)
         say = log.info if event.state in ("connecting", "online", "ended") else log.warning
-        say(f"source {event.state}", stream=self._name, detail=event.detail)
+        say(f"source {event.state}", stream=self.name, detail=event.detail)
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._on_event, event)
 

@@ -1,27 +1,37 @@
-"""Logs: readable lines on a terminal, one JSON object a line under systemd or into a file."""
+"""Logs: readable lines on a terminal, fields under systemd, one JSON object a line into a file."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
 
-Format = Literal["auto", "text", "json"]
+from daemon.journal import journal_loggers, record
+from daemon.notify import under_journal
+
+Format = Literal["auto", "text", "json", "journal"]
 
 
 def set_up_logs(level: str = "info", form: Format = "auto") -> None:
     """Sends everything, the libraries' own warnings included, to standard error in one form."""
-    text = form == "text" or (form == "auto" and sys.stderr.isatty() and "JOURNAL_STREAM" not in os.environ)
+    journal = form == "journal" or (form == "auto" and under_journal())
+    text = form == "text" or (form == "auto" and not journal and sys.stderr.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if text else "iso", utc=not text),
     ]
     last: structlog.typing.Processor
-    if text:
+    factory: Callable[..., object] = structlog.PrintLoggerFactory(sys.stderr)
+    if journal:
+        # journald stamps the time itself.
+        shared[-1:] = [structlog.processors.format_exc_info]
+        last, factory = record, journal_loggers()
+    elif text:
         last = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"), pad_event_to=0
         )
@@ -31,7 +41,7 @@ def set_up_logs(level: str = "info", form: Format = "auto") -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=factory,
         cache_logger_on_first_use=False,
     )
     # MQTT and asyncio speak through the standard library's logging.

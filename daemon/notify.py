@@ -1,11 +1,16 @@
-"""Tells systemd how the service is, over its datagram socket (sd_notify(3))."""
+"""What systemd is told over its datagram socket (sd_notify(3)), and what it tells us in the environment."""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
+import time
+from pathlib import Path
 
 import structlog
+
+JOURNAL = Path("/run/systemd/journal/socket")
 
 log = structlog.get_logger("notify")
 
@@ -28,6 +33,12 @@ def notify(*lines: str) -> None:
             log.warning("systemd does not listen", reason=why.strerror or str(why), untold=lines)
 
 
+def notify_reloading() -> None:
+    """From here to the next `READY=1` a reload is under way. systemd 253 wants to know since when."""
+    microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
+
+
 def watchdog_s() -> float | None:
     """The interval in which systemd wants a sign of life, seconds; None where it wants none."""
     wanted = os.environ.get("WATCHDOG_USEC", "")
@@ -35,3 +46,12 @@ def watchdog_s() -> float | None:
     if not wanted.isdigit() or (pid and pid != str(os.getpid())):
         return None
     return int(wanted) / 1e6
+
+
+def under_journal() -> bool:
+    """True where our standard error goes to journald, which says so in `JOURNAL_STREAM` (systemd.exec(5))."""
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}" and JOURNAL.is_socket()

@@ -107,6 +107,10 @@ class Post:
         """The payload of the birth, likewise."""
         return encode(stamped(message, self._outbox.next_seq(self.topics.info), time.time()))
 
+    def info_anew(self, message: Info) -> None:
+        """The birth once more, where what it says has changed."""
+        self._put(self.topics.info, message, retain=True)
+
     def _put(
         self,
         topic: str,

@@ -47,6 +47,11 @@ class Scribe:
         self._drafting = drafting
         self.meet(context)
 
+    @property
+    def context(self) -> PatientContext:
+        """What is known about whoever wears the headset."""
+        return self._context
+
     def meet(self, context: PatientContext) -> None:
         """Another person wears the headset from now on."""
         self._context = context

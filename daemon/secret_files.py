@@ -18,7 +18,8 @@ def credential(name: str) -> Path | None:
     """The file of a credential that systemd hands to the service; None where it hands none of this name."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     file = Path(folder) / name if folder else None
-    return file if file is not None and file.is_file() else None
+    # What cannot even be looked at is there, and is refused by whoever reads it.
+    return file if file is not None and (not _visible(file) or file.is_file()) else None
 
 
 def place(path: str | None, folder: Path) -> str | None:
@@ -39,6 +40,8 @@ def check_file(key: str, path: str) -> None:
     """Raises ConfigError where `path`, the value of `key`, is no file."""
     if path.startswith(CREDENTIAL):
         raise ConfigError(f"{key}: systemd hands over no {path!r}: see LoadCredential= in the unit")
+    if not _visible(Path(path)):
+        raise ConfigError(f"{key}: {path} cannot be read: permission denied")
     if not Path(path).is_file():
         raise ConfigError(f"{key}: {path} is not a file")
 
@@ -68,3 +71,11 @@ def read_secret(key: str, path: str) -> str:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as why:
         raise ConfigError(f"{key}: {path} cannot be read: {one_line(str(why))}") from None
+
+
+def _visible(path: Path) -> bool:
+    try:
+        path.is_file()
+    except PermissionError:
+        return False
+    return True

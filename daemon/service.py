@@ -18,7 +18,10 @@ from daemon.config import Stream as StreamSettings
 from daemon.health import Checkup
 from daemon.inference import Inference
 from daemon.latency import Latencies
+from daemon.lifesigns import lifeless
+from daemon.logs import set_up_logs
 from daemon.messages import BundleInfo, Health, Info, ModelRef, StreamInfo, iso
+from daemon.metrics import MetricsServer
 from daemon.notify import notify, watchdog_s
 from daemon.outbox import Outbox
 from daemon.post import Post
@@ -27,6 +30,7 @@ from daemon.reception import Reception
 from daemon.recorder import Recorder
 from daemon.recorders import Recorders
 from daemon.records import Records
+from daemon.reloading import compare
 from daemon.stream import Stream
 from daemon.telling import Telling
 from daemon.topics import Topics
@@ -41,8 +45,6 @@ WATCH_S = 0.5  # how late a stall may be told
 PURGE_S = 3600.0
 # A source may sit in a driver's call that takes its time; later it is left behind.
 CLOSE_S = 5.0
-# A model run that takes longer hangs.
-STUCK_S = 15.0
 _PACKAGES = ("eeg-emotion-copilot", "onnxruntime", "numpy", "aiomqtt", "pylsl", "brainflow")
 
 
@@ -57,6 +59,8 @@ class Service:
         self._versions = versions()
         self._streams: dict[str, Stream] = {}
         self._status = ""
+        self._birth: Callable[[], None] = lambda: None
+        self._publisher: Publisher | None = None
         self.last_health: Health | None = None
         """What the parts counted, when all was through."""
 
@@ -93,7 +97,10 @@ class Service:
             commands = Commands(streams, post, reception.door, reception.identities)
             publisher = Publisher(mqtt, outbox, post, self._info, commands.handle, reception.trail.refused)
             checkup = Checkup(streams, outbox, publisher, commands, latencies, drafting)
-            self._streams = streams
+            self._streams, self._publisher = streams, publisher
+            if config.metrics.enabled:
+                whole.enter_context(MetricsServer(config.metrics, checkup.health, publisher.online.is_set))
+            self._birth = lambda: post.info_anew(self._info())
             farewell = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(publisher.run(farewell), name="publisher")
@@ -106,12 +113,10 @@ class Service:
                     tasks.create_task(_every(PURGE_S, lambda: self._purge(outbox)), name="purge"),
                     tasks.create_task(_watchdog(streams, inference), name="watchdog"),
                     tasks.create_task(reception.follow(), name="broker-log"),
+                    tasks.create_task(self._settle(outbox.session, ready), name="ready"),
                 ]
-                log.info("ready", streams=list(streams), bundle=self._bundle.id, session=outbox.session)
-                notify("READY=1")
-                ready()
                 await _first(shutdown, sources)
-                notify("STOPPING=1")
+                notify("STOPPING=1", "STATUS=stopping: reading and sending what is under way")
                 await _close(streams, sources)
                 inference.close()
                 await reading
@@ -129,6 +134,30 @@ class Service:
         """Received so far; 0 before `run`."""
         found = self._streams.get(stream)
         return 0 if found is None else found.samples
+
+    def reload(self, new: Config) -> None:
+        """Takes over what of `new` can be had without a restart, and says of the rest that it waits."""
+        change = compare(self._config, new)
+        self._config = change.config
+        if "log.level" in change.taken:
+            set_up_logs(change.config.log.level, change.config.log.format)
+        for settings in change.config.stream:
+            if any(key.startswith(f"stream.{settings.name}.") for key in change.taken):
+                self._streams[settings.name].take_over(settings)
+        log.info("configuration reloaded", taken=", ".join(change.taken) or "nothing has changed")
+        if change.waiting:
+            log.warning("kept as it was until the next restart", keys=", ".join(change.waiting))
+        if change.taken:
+            self._birth()
+
+    async def _settle(self, session: int, ready: Callable[[], None]) -> None:
+        """READY once windows can flow: each headset sends, or it was found out and said why it does not."""
+        for stream in self._streams.values():
+            await stream.settled.wait()
+        log.info("ready", streams=list(self._streams), bundle=self._bundle.id, session=session)
+        self._watch()
+        notify("READY=1")
+        ready()
 
     def _records(self, archive: Archive, post: Post, turns: Turns) -> Records | None:
         if not self._config.drafts.enabled:
@@ -171,7 +200,9 @@ class Service:
     def _watch(self) -> None:
         for stream in self._streams.values():
             stream.watch()
-        status = ", ".join(f"{name} {stream.state}" for name, stream in self._streams.items())
+        status = ", ".join(stream.told for stream in self._streams.values())
+        if self._publisher is not None and not self._publisher.online.is_set():
+            status += "; no broker, messages wait on disk"
         if status != self._status:
             self._status = status
             notify(f"STATUS={status}")
@@ -200,12 +231,16 @@ async def _every(seconds: float, do: Callable[[], None]) -> None:
 
 
 async def _watchdog(streams: dict[str, Stream], inference: Inference) -> None:
-    """Signs of life for systemd, as long as there is life: a stall of a headset is handled, a dead
-    thread or a hanging model is not."""
+    """Signs of life for systemd while there is life; where there is none, the reason why it will kill us."""
     interval = watchdog_s()
+    said = ""
     while interval is not None:
-        if inference.busy_s < STUCK_S and all(stream.alive for stream in streams.values()):
+        reason = lifeless((stream.intake for stream in streams.values()), inference.busy_s)
+        if not reason:
             notify("WATCHDOG=1")
+        elif reason != said:
+            log.error("no sign of life is given to the watchdog", reason=reason)
+        said = reason
         await asyncio.sleep(interval / 3)
 
 

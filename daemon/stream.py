@@ -7,6 +7,7 @@ import math
 import time
 
 import structlog
+from msgspec import structs
 
 from daemon import config
 from daemon.clocks import ClockWatch
@@ -64,6 +65,8 @@ class Stream:
         self._rest_from: int | None = None  # number of the first sample of the calibration
         self._told: tuple[StreamState, str, Calibration | None] | None = None
         self._since = time.time()
+        self.settled = asyncio.Event()
+        """Set once samples have come, or it was admitted why none do."""
         self._windows = self._calibrating = self._labels = self._abstained = 0
 
     async def run(self) -> None:
@@ -86,9 +89,15 @@ class Stream:
         self._intake.abandon()
 
     @property
-    def alive(self) -> bool:
-        """False where the source's thread has died without having been asked to."""
-        return self._intake.alive
+    def intake(self) -> Intake:
+        """Where its samples come in: what the watchdog looks at."""
+        return self._intake
+
+    @property
+    def told(self) -> str:
+        """The state and, where there is one, its reason, in one line."""
+        state, detail = self._vigil.state(time.monotonic())
+        return f"{self.name} {state} ({detail})" if detail else f"{self.name} {state}"
 
     @property
     def state(self) -> StreamState:
@@ -128,6 +137,22 @@ class Stream:
         if self._scribe is not None:
             self._scribe.meet(patient)
         return f"new subject {patient.subject}, {self.calibrate()}"
+
+    def take_over(self, settings: config.Stream) -> None:
+        """A changed configuration: the threshold, and who wears the headset where the file says so anew.
+
+        Whatever the command `patient` has said meanwhile stays, unless it is the file that has changed.
+        """
+        before, self._settings = self._settings, settings
+        self._vigil.min_quality = settings.min_quality
+        if settings.subject != before.subject:
+            self.patient(Patient(subject=settings.subject, age=settings.age, gender=settings.gender))
+        elif self._wearer.subject == settings.subject and (settings.age, settings.gender) != (
+            before.age,
+            before.gender,
+        ):
+            known = self._scribe.context if self._scribe is not None else Patient(self._wearer.subject)
+            self.patient(structs.replace(known, age=settings.age, gender=settings.gender))
 
     def draft(self) -> asyncio.Future[str]:
         return self._records.draft()
@@ -262,6 +287,8 @@ class Stream:
         return Calibration(float(int(seconds)), self._calibration_s)
 
     def _tell_status(self) -> None:
+        if self._vigil.settled:
+            self.settled.set()
         state, detail = self._vigil.state(time.monotonic())
         calibration = self._vigil.calibration if state == "calibrating" else None
         if (state, detail, calibration) == self._told:

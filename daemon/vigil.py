@@ -16,10 +16,12 @@ class Vigil:
 
     def __init__(self, stall_s: float, min_quality: float) -> None:
         self._stall_s = stall_s
-        self._min_quality = min_quality
+        self.min_quality = min_quality
         self._last_sample: float | None = None
         self._source = "connecting"
         self._gone = True  # by the source's own account, since the last sample
+        self.settled = False
+        """True once samples have come, or it was admitted why none do."""
         self._refusal = ""
         self._fault = ""
         self._rate_fault = ""
@@ -30,12 +32,15 @@ class Vigil:
         if event.state in ("lost", "refused", "ended", "connecting"):
             self._gone = True
             self._source = event.detail or event.state
+            self.settled |= event.state != "connecting"
         elif event.state == "stalled":
             self._source = event.detail
+            self.settled = True
 
     def samples(self, now: float) -> None:
         self._last_sample = now
         self._gone = False
+        self.settled = True
 
     def refuse(self, reason: str) -> None:
         """Samples come but cannot be used, for a reason that lasts; empty when mended."""
@@ -48,8 +53,8 @@ class Vigil:
     def window(self, score: float, abstained: str) -> None:
         """score: share of good channels, 0..1. abstained: why the window cannot be read, else empty."""
         self._fault = abstained
-        if not abstained and score < self._min_quality:
-            self._fault = f"good channels: {score:.0%} of the montage, {self._min_quality:.0%} wanted"
+        if not abstained and score < self.min_quality:
+            self._fault = f"good channels: {score:.0%} of the montage, {self.min_quality:.0%} wanted"
 
     def state(self, now: float) -> tuple[StreamState, str]:
         """The state, and in one line why."""

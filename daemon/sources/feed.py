@@ -54,6 +54,8 @@ class Feed:
         self._segment: int | None = None
         self._rate_fault = ""
         self._clocks = clocks or ClockWatch()
+        self.heard = time.monotonic()
+        """When the source's driver last returned, with samples or without: monotonic seconds."""
 
     @property
     def stats(self) -> SourceStats:
@@ -71,6 +73,7 @@ class Feed:
         backoff = _BACKOFF_S[0]
         while not stop.is_set():
             before = self._stats.samples
+            self.heard = time.monotonic()
             try:
                 self._connect(stop)
                 return
@@ -91,6 +94,7 @@ class Feed:
                 continue
             finally:
                 self._source.close()
+                self.heard = time.monotonic()
             if self._stats.samples > before:
                 backoff = _BACKOFF_S[0]
             # Jitter, so that several feeds do not all seek at once after a common outage.
@@ -108,7 +112,7 @@ class Feed:
         while not stop.is_set():
             self._mind_clocks()
             chunk = self._source.read(min(_POLL_S, self._stall_s))
-            now = time.monotonic()
+            now = self.heard = time.monotonic()
             if chunk is None:
                 if now - heard >= self._stall_s:
                     raise _StallError(f"no samples for {now - heard:.1f} s")

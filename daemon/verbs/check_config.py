@@ -9,10 +9,12 @@ from daemon.cli import DONE
 from daemon.config import load_config
 from daemon.tls import tls_context
 from daemon.topics import Topics
+from daemon.unit import see_as_the_service
 from pipeline.bundle import Bundle, shipped_bundle
 
 
 def run(options: argparse.Namespace) -> int:
+    see_as_the_service(Path(options.config))
     config = load_config(Path(options.config))
     tls_context(config.mqtt)
     folder = Path(config.model.bundle) if config.model.bundle else shipped_bundle()

@@ -7,26 +7,45 @@ import asyncio
 import signal
 from pathlib import Path
 
+import structlog
+
 from daemon.cli import DONE
 from daemon.config import load_config
+from daemon.errors import ConfigError
 from daemon.logs import set_up_logs
+from daemon.notify import notify, notify_reloading
 from daemon.service import Service
 from pipeline.bundle import Bundle, shipped_bundle
 from pipeline.reader import Reader
 
+log = structlog.get_logger("run")
+
 
 def run(options: argparse.Namespace) -> int:
-    config = load_config(Path(options.config))
+    file = Path(options.config)
+    config = load_config(file)
     set_up_logs(config.log.level, config.log.format)
+    notify("STATUS=starting: loading the model")
     folder = Path(config.model.bundle) if config.model.bundle else shipped_bundle()
     bundle = Bundle.load(folder, config.model.trusted_keys)
     service = Service(config, bundle, Reader(bundle, config.model.threads))
-    asyncio.run(_until_told(service))
+    asyncio.run(_until_told(service, file))
     return DONE
 
 
-async def _until_told(service: Service) -> None:
-    shutdown = asyncio.Event()
+async def _until_told(service: Service, file: Path) -> None:
+    shutdown, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
+        loop.add_signal_handler(number, shutdown.set)
+    loop.add_signal_handler(signal.SIGHUP, _reload, service, file)
     await service.run(shutdown)
+
+
+def _reload(service: Service, file: Path) -> None:
+    notify_reloading()
+    try:
+        service.reload(load_config(file))
+    except ConfigError as why:
+        log.error("configuration refused, the old one stays", reason=str(why))
+        notify(f"STATUS=configuration refused, the old one stays: {why}")
+    notify("READY=1")
