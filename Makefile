@@ -49,8 +49,9 @@ fuzz: $(VENV)/.dev ## Malformed inputs for all that reads outside data, some 40 
 	@$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),10000) $(FUZZ_ARGS)
 
 bundle: $(VENV)/.dev ## Evaluate, train, export and seal the shipped bundle anew [SHARED_DATA=../shared/data]
-	$(BIN)/python -m training evaluate --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)
-	$(BIN)/python -m training pretrain --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)
+	$(BIN)/python -m training evaluate --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS) \
+	  --protocol person-held-out --system model --system svm-codes --variant as-recorded --variant montage
+	$(BIN)/python -m training fit --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS)
 	$(BIN)/python -m export onnx $(RESULTS) build/onnx
 	$(BIN)/python -m export fuse build/onnx/model.onnx build/onnx/fused.onnx
 	$(BIN)/python -m export quantize build/onnx/fused.onnx build/onnx

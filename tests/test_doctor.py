@@ -241,7 +241,7 @@ def test_secret_that_others_can_read(mosquitto: Mosquitto, tmp_path: Path) -> No
     login = f'[mqtt]\nusername = "eeg"\npassword_file = "{secret}"\n'
     file.write_text(file.read_text().replace("[mqtt]\n", login))
     _, found = doctor(file)
-    only(found, "secrets", "bad", "chmod 600")
+    only(found, "configuration", "bad", "chmod 600")
 
 
 @as_root

@@ -1,11 +1,10 @@
-"""What must survive: room on the disk, the outbox, secrets, and the model."""
+"""What must survive: room on the disk, the outbox, and the model."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sqlite3
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,16 +84,3 @@ def _outbox(file: Path, most: int) -> Iterator[Finding]:
         yield Finding(
             "outbox-refused", "warning", detail, "edit the broker's acl_file: topic readwrite eegcopilot/v1/#"
         )
-
-
-def look_at_secrets(config: Config) -> Iterator[Finding]:
-    mqtt = config.mqtt
-    for key, name in (("password_file", mqtt.password_file), ("key_file", mqtt.key_file)):
-        if name is None:
-            continue
-        mode = stat.S_IMODE(Path(name).stat().st_mode)
-        if mode & 0o077:
-            detail = f"mqtt.{key}: {name} can be read by others ({mode:04o})"
-            yield Finding("secrets", "bad", detail, f"chmod 600 {name}")
-        else:
-            yield Finding("secrets", "good", f"mqtt.{key}: {name} is its owner's alone")

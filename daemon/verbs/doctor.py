@@ -16,7 +16,7 @@ from daemon.doctor.finding import Finding
 from daemon.doctor.headsets import look_at_headsets
 from daemon.doctor.machine import look_at_machine, look_at_versions
 from daemon.doctor.service import look_at_service
-from daemon.doctor.store import look_at_bundle, look_at_secrets, look_at_store
+from daemon.doctor.store import look_at_bundle, look_at_store
 from daemon.errors import ConfigError
 from daemon.unit import see_as_the_service, unit_of
 
@@ -56,7 +56,6 @@ def _all(file: Path) -> Iterator[Finding]:
     yield from look_at_machine(config)
     if config is not None:
         yield from look_at_bundle(config)
-        yield from look_at_secrets(config)
         yield from look_at_store(_state(config, unit), config.state.max_waiting)
         yield from look_at_broker(config.mqtt)
         yield from look_at_headsets(config)
