@@ -66,8 +66,10 @@ def head() -> str:
 
 def line(told: Stage) -> str:
     held = told.labels
+    # A ruined model's runs to any length.
+    surprise = f"{told.text.perplexity:{',.1f' if told.text.perplexity < 1e7 else '.1e'}}"
     return (
-        f"{told.name:<12}{told.parameters:>14,}{told.vocabulary:>12,}{told.text.perplexity:>14,.1f}"
+        f"{told.name:<12}{told.parameters:>14,}{told.vocabulary:>12,}{surprise:>14}"
         f"{told.text.bits_per_byte:>11.3f}{held.accuracy:>10.3f}{held.balanced_accuracy:>10.3f}"
         f"{held.macro_f1:>10.3f}"
     )
