@@ -82,5 +82,5 @@ def _outbox(file: Path, most: int) -> Iterator[Finding]:
     if refused:
         detail = f"the broker has refused {refused} messages for good: its access rules"
         yield Finding(
-            "outbox-refused", "warning", detail, "edit the broker's acl_file: topic readwrite eegcopilot/v1/#"
+            "outbox-refused", "warning", detail, "compare the broker's acl_file with systemd/mosquitto/acl"
         )
