@@ -188,7 +188,7 @@ def test_help_gives_an_example(verb: str) -> None:
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "in-the-way").write_text("")
     for words, why in (
-        (("--recipe", "eegmat"), "give the folder of the recordings with --data"),
+        (("--recipe", "faced-9"), "give their folder with --data"),
         (("--recipe", "unheard-of"), "recipes there: "),
         (("--recipe", "eegmat", "--data", tmp_path), "subjects.csv is missing"),
     ):

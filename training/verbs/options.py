@@ -12,6 +12,9 @@ from training.corpora.settings import Simulated
 from training.errors import TrainingError
 from training.evaluation.settings import QUICK_BATCH, QUICK_FOLDS, QUICK_PEOPLE, quick
 
+# Where recordings lie if nobody says where.
+_DATA = (Path("data"), Path("../shared/data"))
+
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -20,7 +23,8 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        help="folder of the recordings (a simulated corpus makes its own in --out if none is given)",
+        help="folder of the recordings (default: data/KIND or ../shared/data/KIND, as [corpus] names it; "
+        "a simulated corpus makes its own in --out)",
     )
     parser.add_argument("--out", type=Path, help="folder for the results (default: build/RECIPE)")
 
@@ -61,8 +65,12 @@ def out_of(args: argparse.Namespace) -> Path:
     if args.out is not None:
         out: Path = args.out
         return out
-    name = Path(args.recipe).stem if args.recipe.endswith(".toml") else args.recipe
+    name = _recipe_name(args)
     return Path("build") / (f"{name}-quick" if getattr(args, "quick", False) else name)
+
+
+def _recipe_name(args: argparse.Namespace) -> str:
+    return Path(args.recipe).stem if args.recipe.endswith(".toml") else args.recipe
 
 
 def data_of(args: argparse.Namespace, plan: recipe.Recipe) -> Path:
@@ -72,4 +80,9 @@ def data_of(args: argparse.Namespace, plan: recipe.Recipe) -> Path:
         return data
     if isinstance(plan.corpus, Simulated):
         return out_of(args) / "recordings"
-    raise TrainingError(f"{plan.name}: give the folder of the recordings with --data")
+    places = [folder / str(plan.corpus.__struct_config__.tag) for folder in _DATA]
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        looked = " or ".join(map(str, places))
+        raise TrainingError(f"{plan.name}: no recordings in {looked}: give their folder with --data")
+    return found
