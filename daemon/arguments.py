@@ -33,3 +33,8 @@ def positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
     return value
+
+
+def sentence(told: str) -> str:
+    """A verb's line in a list, as the description on its own page."""
+    return told[0].upper() + told[1:] + "."

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from daemon.arguments import between, positive, utc
+from daemon import access_arguments
+from daemon.arguments import between, positive, sentence, utc
 from daemon.errors import ConfigError, LoginError, OutboxError
 from daemon.notify import notify, under_journal
 from pipeline.errors import BundleError, PipelineError
@@ -127,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--out", metavar="FOLDER", help="default: the configuration's, else recordings")
     record.add_argument("--seconds", type=positive, help="end by itself")
 
-    _monitor(_verb(verbs, "monitor", "monitor", "serve the ward's screens, or manage who may log in"))
+    access_arguments.monitor(
+        _verb(verbs, "monitor", "monitor", "serve the ward's screens, or manage who may log in")
+    )
 
     _label(_verb(verbs, "label", "label", "label recordings, faster than real time"))
 
@@ -153,42 +156,8 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--trusted", metavar="KEY", action="append", default=[], help="verify: a public key")
     bundle.add_argument("--key", metavar="FILE", help="sign: the private key")
 
-    _key(_verb(verbs, "key", "key", "make keys, and sign commands with them"))
+    access_arguments.key(_verb(verbs, "key", "key", "make keys, and sign commands with them"))
     return parser
-
-
-def _key(key: argparse.ArgumentParser) -> None:
-    what = key.add_subparsers(dest="what", required=True, metavar="WHAT")
-    for name, told in (("new", "make a key and print its public part"), ("show", "print the public part")):
-        what.add_parser(name, help=told).add_argument("key", metavar="FILE", help="the private key")
-    command = what.add_parser("command", help="print a command, signed, for mosquitto_pub -s")
-    command.add_argument("topic", metavar="TOPIC", help="that it will be published to")
-    command.add_argument("json", metavar="JSON", nargs="?", default="", help="its content, if it has any")
-    command.add_argument("--key", metavar="FILE", required=True, help="the private key")
-    command.add_argument("--signer", metavar="ID", required=True, help="as in the node's [[signer]]")
-
-
-def _monitor(monitor: argparse.ArgumentParser) -> None:
-    monitor.add_argument("--config", metavar="CONFIG", required=True, help="TOML file (see monitor.toml)")
-    what = monitor.add_subparsers(dest="what", metavar="user")
-    user = what.add_parser("user", help="accounts; passwords are asked for, or read from standard input")
-    deed = user.add_subparsers(dest="deed", required=True, metavar="DEED")
-    add = deed.add_parser("add", help="add an account")
-    add.add_argument("--role", choices=("viewer", "clinician", "administrator"), required=True)
-    add.add_argument(
-        "--signer", default="", metavar="ID", help="of a clinician, as in [[signer]] of the node"
-    )
-    deed.add_parser("list", help="show all accounts")
-    others = [
-        deed.add_parser(name, help=what)
-        for name, what in (
-            ("password", "set a new password"),
-            ("disable", "let nobody in with it; accounts are never removed"),
-            ("enable", "let in again"),
-        )
-    ]
-    for one in (add, *others):
-        one.add_argument("name", metavar="NAME")
 
 
 def _guidance(guidance: argparse.ArgumentParser) -> None:
@@ -259,6 +228,6 @@ def _sitting(verb: argparse.ArgumentParser) -> None:
 def _verb(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: str, what: str
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+    parser = verbs.add_parser(name, help=what, description=sentence(what))
     parser.set_defaults(module=module)
     return parser

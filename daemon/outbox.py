@@ -20,6 +20,7 @@ import structlog
 from daemon.alarms import Alarms
 from daemon.clocks import ClockWatch
 from daemon.errors import OutboxError
+from daemon.outbox_alarms import OutboxAlarms
 from daemon.outbox_file import is_damage, sync_log
 from daemon.outbox_store import Store, Verdict
 from daemon.rows import Keep, Row
@@ -34,7 +35,6 @@ T = TypeVar("T")
 _SWEEP_S = 1.0
 # How soon a disk that took nothing is tried again.
 _AGAIN_S = 1.0
-_DISK, _REFUSED, _DAMAGED, _FULL = "outbox-disk", "outbox-refused", "outbox-damaged", "outbox-full"
 
 
 class Outbox:
@@ -53,6 +53,7 @@ class Outbox:
         Raises OutboxError where the directory cannot be used or another daemon uses it.
         """
         self.alarms = alarms or Alarms()
+        self._trouble = OutboxAlarms(self.alarms)
         self.changed = asyncio.Event()
         """Set whenever there is something to send; whoever waits for it clears it."""
         self._swept = self._tried = 0.0
@@ -158,7 +159,7 @@ class Outbox:
         self._verdicts[row_id] = (reason, time.time())
         if not self._ill:
             self._write([])
-        if reason >= 128 or _REFUSED in self.alarms:
+        if reason >= 128 or self._trouble.refusing:
             self._look()
 
     def replay(self, start: float, end: float, wanted: Callable[[str], bool]) -> int:
@@ -203,10 +204,9 @@ class Outbox:
         self._verdicts.clear()
         self._lost.clear()
         if gone.unsent:
-            line = "the outbox is full: the oldest readings, then states and episodes, are dropped"
-            self.alarms.begin(_FULL, line)
+            self._trouble.full(True)
         elif not rows and not self._store.unsent:
-            self.alarms.end(_FULL)
+            self._trouble.full(False)
         return True
 
     def _recover(self) -> None:
@@ -219,7 +219,7 @@ class Outbox:
         if self._write(rows, durable=True):
             for row in rows:
                 self._spill.pop(row.id)
-            self.alarms.end(_DISK)
+            self._trouble.disk(None)
             self._look()
 
     def _try(self, do: Callable[[], T]) -> T | None:
@@ -230,8 +230,7 @@ class Outbox:
             if is_damage(why):
                 self._replace(why)
             else:
-                line = f"the state directory takes no messages ({why}): they are kept in memory: make room"
-                self.alarms.begin(_DISK, line)
+                self._trouble.disk(why)
             self._ill = True
             self._tried = time.monotonic()
         return None
@@ -246,10 +245,5 @@ class Outbox:
 
     def _look(self) -> None:
         if self._store.damage:
-            self.alarms.begin(_DAMAGED, self._store.damage)
-        topics = self._try(self._store.refused_topics) or []
-        if topics:
-            line = "the broker refuses messages, which are kept: check its access rules for "
-            self.alarms.begin(_REFUSED, line + ", ".join(topics))
-        else:
-            self.alarms.end(_REFUSED)
+            self._trouble.damaged(self._store.damage)
+        self._trouble.refused(self._try(self._store.refused_topics) or [])

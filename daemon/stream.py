@@ -15,11 +15,12 @@ from daemon.commands import Patient
 from daemon.errors import CommandError
 from daemon.inference import Inference, Request
 from daemon.intake import Intake
-from daemon.messages import Calibration, StreamHealth, StreamState
+from daemon.messages import StreamHealth, StreamState
 from daemon.record_commands import Ask, Sign
 from daemon.recorder import Recorder
 from daemon.scribe import Scribe
 from daemon.sources.base import SourceEvent
+from daemon.standing import Standing
 from daemon.telling import Telling, labelled
 from daemon.vigil import Vigil
 from daemon.wearer import Wearer
@@ -59,12 +60,12 @@ class Stream:
         )
         self._clocks = ClockWatch()
         self._vigil = Vigil(settings.source.stall_s, settings.min_quality)
+        wanted = settings.calibration_s
+        rest_s = pipeline.calibration if wanted is None else wanted
+        self._standing = Standing(settings.name, self._vigil, telling, rest_s)
         self._wearer = Wearer(settings.subject, Person(settings.age, settings.gender))
         self._session: Session | None = None
         self._shape: tuple[tuple[str, ...], float] | None = None
-        self._rest_from: int | None = None  # number of the first sample of the calibration
-        self._told: tuple[StreamState, str, Calibration | None] | None = None
-        self._since = time.time()
         self.settled = asyncio.Event()
         """Set once samples have come, or it was admitted why none do."""
         self._windows = self._calibrating = self._labels = self._abstained = 0
@@ -118,9 +119,9 @@ class Stream:
     def calibrate(self) -> str:
         if self._session is not None:
             self._session.calibrate()
-        self._begin_calibration()
+        self._standing.begin_rest()
         self._tell_status()
-        return f"calibrating: rest for {self._calibration_s:g} s"
+        return f"calibrating: rest for {self._standing.calibration_s:g} s"
 
     def patient(self, patient: Patient) -> str:
         person = Person(patient.age, patient.gender)
@@ -198,8 +199,7 @@ class Stream:
         if (chunk.channels, chunk.rate) != self._shape:
             self._begin_session(chunk)
         if self._session is not None:
-            if self._vigil.calibration is not None:
-                self._vigil.calibration = self._progress(chunk)
+            self._standing.rest(chunk)
             for step in self._session.feed(chunk):
                 await self._step(step, self._session.electrodes)
         self._tell_status()
@@ -211,7 +211,7 @@ class Stream:
         if isinstance(step, Calibrating):
             self._calibrating += 1
             return
-        self._vigil.calibration = None
+        self._standing.end_rest()
         if self._scribe is not None and isinstance(step, CompressedWindow):
             self._scribe.window(step)
         if self._settings.windows and isinstance(step, CompressedWindow):
@@ -268,34 +268,9 @@ class Stream:
             self._session = None
             self._vigil.refuse(str(why))
             log.error("stream cannot be read", stream=self.name, reason=str(why))
-        self._begin_calibration()
-
-    @property
-    def _calibration_s(self) -> float:
-        wanted = self._settings.calibration_s
-        return self._pipeline.calibration if wanted is None else wanted
-
-    def _begin_calibration(self) -> None:
-        self._rest_from = None
-        self._vigil.calibration = Calibration(0.0, self._calibration_s)
-
-    def _progress(self, chunk: Chunk) -> Calibration:
-        """In whole seconds: often enough for a countdown."""
-        if self._rest_from is None:
-            self._rest_from = chunk.first_sample
-        seconds = (chunk.first_sample + chunk.n_samples - self._rest_from) / chunk.rate
-        return Calibration(float(int(seconds)), self._calibration_s)
+        self._standing.begin_rest()
 
     def _tell_status(self) -> None:
         if self._vigil.settled:
             self.settled.set()
-        state, detail = self._vigil.state(time.monotonic())
-        calibration = self._vigil.calibration if state == "calibrating" else None
-        if (state, detail, calibration) == self._told:
-            return
-        if self._told is None or (state, detail) != self._told[:2]:
-            log.info("stream is " + state, stream=self.name, detail=detail)
-        if self._told is None or state != self._told[0]:
-            self._since = time.time()
-        self._told = (state, detail, calibration)
-        self._telling.status(state, self._since, detail, self._wearer.subject, calibration)
+        self._standing.tell(self._wearer.subject)

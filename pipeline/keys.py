@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from pipeline.errors import KeyFileError
 
@@ -35,13 +36,16 @@ def public_text(key: Ed25519PrivateKey) -> str:
     return PREFIX + base64.b64encode(raw).decode()
 
 
-def new_key(path: Path) -> Ed25519PrivateKey:
-    """Makes a key and writes it, PKCS 8 in PEM, for its owner alone. Raises KeyFileError, also where
-    `path` is there already: an overwritten key cannot be had back."""
+def new_key(path: Path, password: str | None = None) -> Ed25519PrivateKey:
+    """Makes a key and writes it, PKCS 8 in PEM, for its owner alone. password: encrypts it.
+
+    Raises KeyFileError, also where `path` is there already: an overwritten key cannot be had back.
+    """
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    lock: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password:
+        lock = serialization.BestAvailableEncryption(password.encode())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(pem)
@@ -50,8 +54,9 @@ def new_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def private_key(path: Path) -> Ed25519PrivateKey:
-    """Raises KeyFileError, also where others on this machine may read the file."""
+def private_key(path: Path, password: str | None = None) -> Ed25519PrivateKey:
+    """password: only for a file that is encrypted. Raises KeyFileError, also where others on this machine may
+    read the file."""
     try:
         status = path.stat()
         raw = path.read_bytes() if status.st_size <= _MOST_BYTES else b""
@@ -61,11 +66,22 @@ def private_key(path: Path) -> Ed25519PrivateKey:
         raise KeyFileError(f"{path}: others may read this private key: chmod 600 it")
     try:
         key = serialization.load_pem_private_key(raw, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except TypeError:  # encrypted
+        key = _unlocked(path, raw, password)
+    except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"{path}: not a private key as `eeg-copilot key new` makes it")
     return key
+
+
+def _unlocked(path: Path, raw: bytes, password: str | None) -> PrivateKeyTypes:
+    if not password:
+        raise KeyFileError(f"{path}: is encrypted, and no password was given")
+    try:
+        return serialization.load_pem_private_key(raw, password.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{path}: does not open with this password") from None
 
 
 def sign(key: Ed25519PrivateKey, message: bytes) -> str:

@@ -41,6 +41,19 @@ def test_a_key_is_its_owners_alone_and_signs(tmp_path: Path) -> None:
         private_key(tmp_path / "a.key")
 
 
+def test_an_encrypted_key_opens_with_its_password_only(tmp_path: Path) -> None:
+    file = tmp_path / "e.key"
+    made = subprocess.run(
+        [sys.executable, "-m", "daemon", "key", "new", str(file), "--encrypted"],
+        capture_output=True, text=True, timeout=60, cwd=ROOT, input="her password\n",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert public_text(private_key(file, "her password")) == made.stdout.strip()
+    for wrong, why in ((None, "no password was given"), ("", "no password"), ("another", "does not open")):
+        with pytest.raises(KeyFileError, match=why):
+            private_key(file, wrong)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a key", b"\xff" * 9000, b"-----BEGIN PRIVATE KEY-----\n"])
 def test_what_is_no_key_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x.key"

@@ -30,7 +30,7 @@ CALIBRATE = f"{BASE}/cmd/bed-1/calibrate"
 @pytest.fixture
 def node(hospital: Hospital) -> Iterator[DaemonProcess]:  # noqa: F811
     hospital.broker.start()
-    process = DaemonProcess(hospital.node())
+    process = DaemonProcess(hospital.node(more="windows = true\n"))
     yield process
     process.end()
 
@@ -73,6 +73,7 @@ def test_each_role_may_do_its_own_and_nothing_else(hospital: Hospital, node: Dae
     async def body() -> None:
         async with (
             hospital.person("monitor-1", "eegcopilot/#") as monitor,
+            hospital.person("ward-1", "eegcopilot/#") as ward,
             hospital.person("dr-1", f"{BASE}/#") as doctor,
             hospital.person("bedside-1-x", "eegcopilot/#") as nobody,
         ):
@@ -83,6 +84,9 @@ def test_each_role_may_do_its_own_and_nothing_else(hospital: Hospital, node: Dae
                 (monitor, f"{BASE}/bed-1/emotion"),
                 (monitor, CALIBRATE),
                 (monitor, f"{BASE}/bed-1/emr/signed"),
+                (ward, f"{BASE}/bed-1/emotion"),
+                (ward, f"{BASE}/bed-1/emr/signed"),
+                (ward, f"{BASE}/cmd/response"),
                 (doctor, f"{BASE}/bed-1/emotion"),
                 (doctor, f"{BASE}/cmd/response"),
                 (doctor, f"{BASE}/status"),
@@ -94,6 +98,13 @@ def test_each_role_may_do_its_own_and_nothing_else(hospital: Hospital, node: Dae
             assert (await answer(doctor, CALIBRATE, good))["ok"]
             readings = [m for m in doctor.under("bed-1/emotion") if m["label"] == "stress"]
             assert not [m for m in readings if m["id"] == json.loads(forged)["id"]]
+            assert (await answer(ward, CALIBRATE, seal(CALIBRATE, "", "dr-1", hospital.doctor, time.time())))[
+                "ok"
+            ]
+            await monitor.until(lambda: monitor.under("bed-1/window"), 60)
+            await ward.until(lambda: ward.under("bed-1/window"), 60)
+            heard = {topic.removeprefix(BASE) for topic, _, _ in ward.heard}
+            assert "/cmd/response" in heard and not [t for t in heard if t.startswith("/cmd/bed-1")]
             heard = {topic.removeprefix(BASE) for topic, _, _ in monitor.heard}
             assert "/bed-1/emotion" in heard and not [t for t in heard if "/cmd/" in t or "/emr/" in t]
             assert nobody.heard == []
@@ -104,11 +115,11 @@ def test_each_role_may_do_its_own_and_nothing_else(hospital: Hospital, node: Dae
     asyncio.run(body())
     denied: list[tuple[str, str]] = []
     end = time.monotonic() + 30
-    while len(denied) < 8 and time.monotonic() < end:
+    while len(denied) < 11 and time.monotonic() < end:
         time.sleep(0.2)
         entries = [entry for entry in hospital.trail() if entry["action"] == "publish denied"]
         denied = [(entry["detail"]["user"], entry["detail"]["topic"]) for entry in entries]
-    assert ("monitor-1", f"{BASE}/bed-1/emotion") in denied and len(denied) == 8, denied
+    assert ("monitor-1", f"{BASE}/bed-1/emotion") in denied and len(denied) == 11, denied
     assert node.stop() == 0
     assert verify(hospital.folder / "state" / FILE).bad is None
 

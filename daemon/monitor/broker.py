@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from daemon.config_errors import one_line
 from daemon.errors import ConfigError
-
-# systemd's credentials directory is searched for this file where `password_file` is not given.
-PASSWORD_CREDENTIAL = "mqtt-password"
+from daemon.mqtt_settings import PASSWORD_CREDENTIAL, is_loopback
+from daemon.secret_files import check_file, check_private, credential, read_secret
 
 
 class Broker(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,35 +32,32 @@ class Broker(Struct, frozen=True, forbid_unknown_fields=True):
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
-    plain: bool = False
+    plain_over_network: bool = False
     keepalive: Annotated[int, Meta(ge=5, le=600)] = 15
 
     def check(self) -> None:
         """Raises ConfigError where values do not make sense together."""
-        if not self._encrypted and not self.plain and not loopback(self.host):
+        if not self._encrypted and not self.plain_over_network and not is_loopback(self.host):
             raise ConfigError(
                 f"broker.host: {self.host!r} is another machine and the connection is not encrypted: "
-                "set broker.tls = true (or broker.ca_file), or broker.plain = true on a network of your own"
+                "set broker.tls = true (or broker.ca_file), or broker.plain_over_network = true if you mean "
+                "it"
             )
         if (self.key_file is None) != (self.cert_file is None):
             raise ConfigError("broker.cert_file, broker.key_file: a client certificate needs both")
+        if self.ca_file is not None:
+            check_file("broker.ca_file", self.ca_file)
+        if self.key_file is not None:
+            check_private("broker.key_file", self.key_file)
         if self.password() is not None and self.username is None:
             raise ConfigError("broker.password_file: there is a password but no broker.username")
         self.tls_context()
 
     def password(self) -> str | None:
         """From its file or systemd's credentials, None if neither is there. Raises ConfigError."""
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        if self.password_file is not None:
-            file = Path(self.password_file)
-        elif credentials and (Path(credentials) / PASSWORD_CREDENTIAL).is_file():
-            file = Path(credentials) / PASSWORD_CREDENTIAL
-        else:
-            return None
-        try:
-            return file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as why:
-            raise ConfigError(f"broker.password_file: {file} cannot be read: {one_line(str(why))}") from None
+        given = credential(PASSWORD_CREDENTIAL)
+        file = self.password_file or (str(given) if given is not None else None)
+        return None if file is None else read_secret("broker.password_file", file)
 
     def tls_context(self) -> ssl.SSLContext | None:
         """None for a plain connection. Raises ConfigError for certificates that cannot be used."""
@@ -82,20 +76,9 @@ class Broker(Struct, frozen=True, forbid_unknown_fields=True):
         return self.tls or self.ca_file is not None or self.cert_file is not None
 
 
-def loopback(host: str) -> bool:
-    """True where `host` can only be this machine; nothing is looked up."""
-    address = _address(host)
-    return host == "localhost" if address is None else address.is_loopback
-
-
 def everywhere(host: str) -> bool:
     """True where listening on `host` is listening on every address of this machine."""
-    address = _address(host)
-    return address is not None and address.is_unspecified
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
-        return None
+        return False

@@ -11,8 +11,10 @@ from msgspec import Meta, Struct, structs
 
 from daemon.config_errors import explain
 from daemon.errors import ConfigError
-from daemon.monitor.broker import Broker, everywhere, loopback
+from daemon.monitor.broker import Broker, everywhere
 from daemon.monitor.sealing import Keys
+from daemon.mqtt_settings import is_loopback
+from daemon.secret_files import check_file, check_private, place
 from daemon.toml_file import read_toml
 
 FILE = "monitor.sqlite"
@@ -100,7 +102,7 @@ def load_monitor_config(path: Path) -> MonitorConfig:
 
 def _resolve(config: MonitorConfig, folder: Path) -> MonitorConfig:
     def at(path: str | None) -> str | None:
-        return None if path is None else str(folder / Path(path).expanduser())
+        return place(path, folder)
 
     broker, web = config.broker, config.web
     return structs.replace(
@@ -121,16 +123,16 @@ def _resolve(config: MonitorConfig, folder: Path) -> MonitorConfig:
 def _check(web: Web) -> None:
     if (web.cert_file is None) != (web.key_file is None):
         raise ConfigError("web.cert_file, web.key_file: TLS needs both")
-    for key in ("cert_file", "key_file"):
-        file = getattr(web, key)
-        if file is not None and not Path(file).is_file():
-            raise ConfigError(f"web.{key}: {file} is not a file")
-    if web.behind_proxy and not loopback(web.host):
+    if web.cert_file is not None:
+        check_file("web.cert_file", web.cert_file)
+    if web.key_file is not None:
+        check_private("web.key_file", web.key_file)
+    if web.behind_proxy and not is_loopback(web.host):
         raise ConfigError(
             f"web.host: {web.host!r} is open to other machines, past the proxy: "
             "set it to 127.0.0.1, or give web.cert_file instead of web.behind_proxy"
         )
-    if not web.secure and not loopback(web.host):
+    if not web.secure and not is_loopback(web.host):
         raise ConfigError(
             f"web.host: {web.host!r} would send passwords in the clear: "
             "give web.cert_file and web.key_file, or put a proxy before 127.0.0.1 and set web.behind_proxy"

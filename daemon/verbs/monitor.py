@@ -7,13 +7,13 @@ import asyncio
 import getpass
 import importlib.util
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.cli import DONE, NOTICE
 from daemon.errors import CommandError, ConfigError
 from daemon.logs import set_up_logs
+from daemon.passwords import ask
 
 if TYPE_CHECKING:
     from daemon.monitor.serve import Monitor
@@ -73,7 +73,7 @@ def _user(store: Store, options: argparse.Namespace) -> int:
         case "add":
             if accounts.get(options.name) is not None:
                 raise CommandError(f"{options.name} is there already: see user password, user disable")
-            password = _password()
+            password = ask(new=True)
             store.deed(
                 lambda: accounts.put(options.name, options.role, options.signer, password),
                 who,
@@ -83,7 +83,7 @@ def _user(store: Store, options: argparse.Namespace) -> int:
                 signer=options.signer,
             )
         case "password":
-            password = _password()
+            password = ask(new=True)
             store.deed(
                 lambda: accounts.set_password(options.name, password),
                 who,
@@ -99,13 +99,3 @@ def _user(store: Store, options: argparse.Namespace) -> int:
                 account=options.name,
             )
     return DONE
-
-
-def _password() -> str:
-    """Asked for twice on a terminal, else one line of standard input. Raises CommandError."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    first = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != first:
-        raise CommandError("the two differ: nothing was changed")
-    return first

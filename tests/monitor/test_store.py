@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -10,14 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 from episodes_at_hand import context, maker, simulated
 
 from daemon.decoding import decode
@@ -32,10 +25,12 @@ from daemon.monitor.store import Store
 from daemon.monitor.throttle import FREE, Throttle
 from daemon.monitor.truth import NodeView, Patience, judge
 from daemon.monitor.ward import Ward
+from daemon.signed_command import SignedCommand
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.record import digest, encode
 from pipeline.drafts.writing import Plain
 from pipeline.guidance import Guidance
+from pipeline.keys import new_key, public_text
 
 ROOT = Path(__file__).parents[2]
 NOW = 1.8e9
@@ -235,26 +230,22 @@ def test_pages_ask_for_nothing_from_outside() -> None:
 
 
 def test_sealed_commands_are_proved_by_the_right_key(tmp_path: Path) -> None:
-    keys = {}
-    for name, lock in (("monitor", NoEncryption()), ("dr-1", BestAvailableEncryption(b"her password"))):
-        keys[name] = Ed25519PrivateKey.generate()
-        file = tmp_path / f"{name}.key"
-        file.write_bytes(keys[name].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
-        file.chmod(0o600)
+    keys = {
+        name: public_text(new_key(tmp_path / f"{name}.key", password))
+        for name, password in (("monitor", None), ("dr-1", "her password"))
+    }
     sealer = Sealer(Keys(str(tmp_path)))
     topic = "eegcopilot/v1/n/r/cmd/bed/ask"
     for signer, who in (("", "monitor"), ("dr-1", "dr-1")):
-        told = json.loads(sealer.payload(topic, b'{"question":"\xc3\xa4"}', signer, "her password"))
-        signature = base64.b64decode(told.pop("signature"))
-        said = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-        keys[who].public_key().verify(signature, said)
-        assert (told["topic"], told["signer"], told["schema"]) == (topic, who, "eegcopilot.command/1")
-        assert json.loads(told["command"]) == {"question": "ä"}
-    with pytest.raises(CommandError, match="cannot be opened"):
+        payload = sealer.payload(topic, b'{"question":"\xc3\xa4"}', signer, "her password")
+        told = msgspec.json.decode(payload, type=SignedCommand)
+        assert told.fits(keys[who]) and (told.topic, told.signer) == (topic, who)
+        assert json.loads(told.command) == {"question": "ä"}
+    with pytest.raises(CommandError, match="does not open with this password"):
         sealer.payload(topic, b"{}", "dr-1", "another password")
-    with pytest.raises(CommandError, match=r"dr-2\.key cannot be read"):
+    with pytest.raises(CommandError, match=r"dr-2\.key: cannot be read"):
         sealer.payload(topic, b"{}", "dr-2")
     (tmp_path / "monitor.key").chmod(0o644)
-    with pytest.raises(CommandError, match="read by others"):
+    with pytest.raises(CommandError, match="others may read"):
         sealer.payload(topic, b"{}")
     assert Sealer(Keys()).payload(topic, b"{}") == b"{}"

@@ -59,8 +59,11 @@ class Hospital:
     def pair(self, name: str) -> Pair:
         return self._pairs.setdefault(name, self.ca.client(name))
 
-    def node(self, pair: Pair | None = None, more: str = "") -> Path:
-        """The daemon's configuration, with the hospital's doctor as its one signer."""
+    def node(self, pair: Pair | None = None, more: str = "", source: str = "") -> Path:
+        """The daemon's configuration, with the hospital's doctor as its one signer.
+
+        more: keys of its stream, and tables. source: of its simulator.
+        """
         pair = pair or self.pair("bedside-1")
         file = self.folder / "node.toml"
         file.write_text(
@@ -70,7 +73,7 @@ class Hospital:
             '[state]\ndirectory = "state"\n[log]\nformat = "json"\n'
             f'[[signer]]\nid = "dr-1"\nrole = "neurologist"\npublic_key = "{public_text(self.doctor)}"\n'
             'may = ["calibrate", "patient", "sign", "ask"]\n'
-            f'[[stream]]\nname = "bed-1"\ncalibration_s = 4\nsource = {{kind = "simulator"}}\n{more}'
+            f'[[stream]]\nname = "bed-1"\ncalibration_s = 4\nsource = {{kind = "simulator"{source}}}\n{more}'
         )
         return file
 

@@ -42,6 +42,7 @@ MONITOR = """\
 [broker]
 port = {broker}
 keepalive = 5
+{way}
 [web]
 port = {web}
 [state]
@@ -94,16 +95,19 @@ def until(true: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any
 
 
 class Stack:
-    """streams: TOML of the node's streams, or empty for no node."""
+    """streams: TOML of the node's streams, or empty for no node. more: tables of the monitor; way: of its
+    `[broker]`, how it is reached."""
 
-    def __init__(self, folder: Path, broker: Mosquitto, streams: str, more: str = "") -> None:
+    def __init__(self, folder: Path, broker: Mosquitto, streams: str, more: str = "", way: str = "") -> None:
         self.folder = folder
         self.broker = broker
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "monitor" / FILE
         (folder / "node.toml").write_text(NODE.format(port=broker.port, streams=streams))
-        (folder / "monitor.toml").write_text(MONITOR.format(broker=broker.port, web=self.port, more=more))
+        (folder / "monitor.toml").write_text(
+            MONITOR.format(broker=broker.port, web=self.port, more=more, way=way)
+        )
         with Store(self.database) as store:
             for name, role, signer in USERS:
                 store.accounts.put(name, role, signer, PASSWORD.format(name))
@@ -164,15 +168,15 @@ class Client:
     def post(self, path: str, body: object, **headers: str) -> Answer:
         answer = self._send("POST", path, body, headers)
         given = answer.headers.get("Set-Cookie", "")
-        if answer.status == 200 and "csrf" in (told := answer.json):
+        if given and "csrf" in (told := answer.json):
             self.cookie, self.csrf = given.partition(";")[0], told["csrf"]
         return answer
 
-    def whole(self) -> Any:
-        """The first event of the live stream: all beds as they are."""
+    def whole(self, bed: str = "") -> Any:
+        """The first event of the live stream: all beds as they are, with one bed's details."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", "/api/events", headers={"Cookie": self.cookie})
+            connection.request("GET", f"/api/events?bed={bed}", headers={"Cookie": self.cookie})
             answer = connection.getresponse()
             while answer.readline().strip() != b"event: whole":
                 pass
