@@ -53,6 +53,9 @@ def test_each_role_is_refused_what_is_not_its_own(ward: Stack, beds: None, name:
             answer = client.get(path) if method == "GET" else client.post(path, body)
             assert answer.status == 403, (path, answer.content)
             assert action in answer.json["detail"] and role in answer.json["detail"]
+    entries = Client(ward.port).log_in("root").get("/api/audit").json["entries"]
+    refused = {entry["detail"]["action"] for entry in entries if entry["action"] == "refused"}
+    assert {action for *_, action in DEEDS if action not in MAY[role]} <= refused
 
 
 def test_nobody_gets_nothing(ward: Stack, beds: None, visitor: Client) -> None:
