@@ -14,7 +14,7 @@ ROOMS = ("pipeline", "daemon", "training", "export")
 # Modules that execute what they load, or do so by default.
 _MODULES = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
 _CALLS = {"read_pickle", "to_pickle"}
-# FACED is published as pickles: read by an unpickler that knows arrays alone (tests/test_corpus_loaders.py), and
+# FACED is published as pickles, read by an unpickler that knows arrays alone (tests/test_corpus_loaders.py);
 # simulated people are written as it is.
 _KNOWN = re.compile(r"training/corpora/(faced|simulated)\.py line \d+: imports pickle")
 _BUILTINS = {"eval", "exec", "compile", "__import__"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import subprocess  # nosec B404 (programs of the system, by fixed commands)
 from typing import Literal
 
 from msgspec import Struct
@@ -23,7 +23,9 @@ class Finding(Struct, frozen=True):
 def ask(*command: str) -> str | None:
     """What a program of the system says; None where it is missing, fails or does not answer."""
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        result = subprocess.run(  # nosec B603 (never a shell)
+            command, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip()

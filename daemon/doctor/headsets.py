@@ -112,7 +112,7 @@ def drop_in(name: str) -> str:
 
 def _multicast() -> str:
     """Why a packet to the group does not come back to this machine; empty where it does."""
-    mine = struct.pack("4s4s", socket.inet_aton(_GROUP), socket.inet_aton("0.0.0.0"))
+    mine = struct.pack("4s4s", socket.inet_aton(_GROUP), socket.inet_aton("0.0.0.0"))  # nosec B104 (any interface listens to a group)
     mark = b"eeg-copilot doctor"
     try:
         with (

@@ -13,7 +13,7 @@ The processed form has lost the order in which a person saw the clips; they are 
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403 (through `_ArraysOnly` below)
 import re
 from functools import partial
 from io import BytesIO

@@ -13,7 +13,7 @@ only clips differ. A model must come out at chance there where clips are held ou
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403 (written only)
 from functools import partial
 from pathlib import Path
 
