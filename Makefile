@@ -158,19 +158,19 @@ SMALLER := --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/us
 
 build/boot/root.tar: | $(VENV)/.system
 	@echo "making the Debian that the tests boot (once) ..."
-	@mkdir -p build/boot && mmdebstrap --quiet --variant=minbase $(SMALLER) --include=$(DEBIAN) bookworm $@.part && mv $@.part $@
+	@mkdir -p build/boot && mmdebstrap --quiet --format=tar --variant=minbase $(SMALLER) --include=$(DEBIAN) bookworm $@.part && mv $@.part $@
 
 build/boot/arm64.tar: | $(VENV)/.system
 	@command -v qemu-aarch64-static >/dev/null || { $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-user-static >/dev/null; }
-	@mkdir -p build/boot && mmdebstrap --quiet --arch=arm64 --variant=extract \
+	@mkdir -p build/boot && mmdebstrap --quiet --format=tar --arch=arm64 --variant=extract \
 	  --include=python3.11,libstdc++6,libgcc-s1,zlib1g,libssl3,libffi8,libsqlite3-0,libexpat1,libuuid1,libbz2-1.0,liblzma5 \
 	  bookworm $@.part && mv $@.part $@
 
 build/boot/disk.tar: | $(VENV)/.system
 	@command -v qemu-system-x86_64 >/dev/null || { $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-system-x86 e2fsprogs >/dev/null; }
-	@mkdir -p build/boot && mmdebstrap --quiet --variant=minbase $(SMALLER) \
+	@mkdir -p build/boot && mmdebstrap --quiet --format=tar --variant=minbase $(SMALLER) \
 	  --include=$(DEBIAN),linux-image-cloud-amd64,initramfs-tools bookworm $@.part && mv $@.part $@
 
 # Real parts that are no Python packages: the broker, the library that BrainFlow's Bluetooth code loads, the
