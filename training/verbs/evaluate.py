@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from training.evaluation.settings import PROTOCOLS, SYSTEMS
-from training.verbs.options import add_jobs, add_quick, add_recipe, data_of, out_of, recipe_of
+from training.verbs.options import add_jobs, add_quick, add_recipe, data_of, new_parser, out_of, recipe_of
 
 _TOLD = "cross-validate the recipe's model and what it is compared with, in the same folds"
 _EXAMPLE = """
@@ -19,13 +19,7 @@ OUT/evaluation.json holds what a bundle tells of its model. `report` makes table
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "evaluate",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(subparsers, "evaluate", _TOLD, _EXAMPLE)
     add_recipe(parser)
     add_jobs(parser)
     add_quick(parser)
@@ -46,11 +40,11 @@ def run(args: argparse.Namespace) -> int:
     # Late, so that --help is quick.
     import msgspec
 
+    from pipeline.whole import write_whole
     from training.evaluation.material import Place
     from training.evaluation.run import Only, evaluate
     from training.evaluation.summary import bundle_evaluation, gather
     from training.evaluation.tables import rows
-    from training.whole import write_whole
     from training.workers import cores
 
     plan = recipe_of(args)
