@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from training.verbs.options import add_jobs, add_recipe, data_of, out_of, recipe_of
+from training.verbs.options import add_jobs, add_recipe, data_of, new_parser, out_of, recipe_of
 
 _TOLD = "play recordings through the daemon's chain and keep the labelled windows"
 _EXAMPLES = """\
@@ -23,13 +23,7 @@ Research use only, not a medical device.
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    p = subparsers.add_parser(
-        "corpus",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    p = new_parser(subparsers, "corpus", _TOLD, _EXAMPLES)
     add_recipe(p)
     add_jobs(p)
     p.add_argument("--compression", help="in place of the recipe's; kept in OUT/corpus-NAME")
