@@ -44,6 +44,10 @@ class Resampler:
         """The input sample, as a fraction, that output number `output` is centred on."""
         return (output * self._down - self._half) / self._up
 
+    def needed(self, outputs: int) -> int:
+        """How many input samples it takes to make the first `outputs`."""
+        return (outputs - 1) * self._down // self._up + 1
+
     def feed(self, data: Float64) -> Float64:
         """data: (n_channels, n_samples). Returns the outputs that are now possible, same layout."""
         if self._identity or data.shape[1] == 0:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
 from pipeline.chain import Chain
+from pipeline.held import Held
 from pipeline.records import Chunk, Window
 from pipeline.resample import Resampler
 from pipeline.sanitise import LIMIT_UV, Sanitiser
@@ -64,6 +65,35 @@ def test_any_cutting_gives_the_same_windows(
         assert one.quality.reasons == other.quality.reasons
         assert (one.span.start_s, one.span.end_s) == (other.span.start_s, other.span.end_s)
         assert one.span.end == pytest.approx(other.span.end, abs=1e-6)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_window_comes_with_its_last_sample(rate: float) -> None:
+    """Samples wait for their block, windows never: each comes with the chunk that completes it."""
+    data, resampler, made = eeg(rate, 5.0), Resampler(rate, SETTINGS.rate), 0
+    chain, found = Chain(SETTINGS, ELECTRODES, rate), 0
+    for chunk in cut(data, rate, [7]):
+        made += resampler.feed(chunk.data.astype(np.float64)).shape[1]
+        found += len(chain.feed(chunk))
+        possible = made - round((SETTINGS.warmup + SETTINGS.window) * SETTINGS.rate)
+        assert found == max(0, possible // round(SETTINGS.hop * SETTINGS.rate) + 1)
+    assert found >= 4
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=20),
+    st.integers(0, 40),
+)
+def test_held_samples_keep_their_numbers(steps: list[tuple[int, int]], room: int) -> None:
+    held, everything = Held(2, room, np.float64), np.arange(1200.0).reshape(2, 600)
+    first = end = 0
+    for new, drop in steps:
+        held.append(everything[:, end : end + new])
+        end += new
+        held.forget(first + drop)
+        first = min(first + drop, end)
+        assert held.end == end
+        assert np.array_equal(held.between(first, end), everything[:, first:end])
 
 
 def test_windows_lie_where_they_say() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,9 @@ class _Fit:
         self._nominal_s = 1 / rate
         self._next = start
         self._error = period_error
-        self._cov = np.diag([_JITTER_S**2, _RATE_DOUBT**2])
+        # Variance of the time, covariance, variance of the error. Numbers, as a matrix of four costs a chunk
+        # more than all that is done to its samples.
+        self._cov = (_JITTER_S**2, 0.0, _RATE_DOUBT**2)
         self._jitter2 = 0.0
         self.seconds = 0.0  # seen so far
 
@@ -80,7 +83,7 @@ class _Fit:
 
     @property
     def jitter(self) -> float:
-        return float(np.sqrt(self._jitter2))
+        return math.sqrt(self._jitter2)
 
     @property
     def next(self) -> float:
@@ -95,19 +98,25 @@ class _Fit:
         """Let n samples pass whose stamps are not to be trusted."""
         step = n * self._nominal_s
         self._next += step * (1 + self._error)
-        move = np.array([[1.0, step], [0.0, 1.0]])
-        self._cov = move @ self._cov @ move.T / np.exp(-step / _TAU_S)
+        grown = math.exp(step / _TAU_S)
+        time, both, error = self._cov
+        self._cov = (
+            (time + step * (2 * both + step * error)) * grown,
+            (both + step * error) * grown,
+            error * grown,
+        )
         self.seconds += step
 
     def learn(self, stamps: Float64) -> None:
         """Take in the next samples. One update for all: jitter within a burst is not independent."""
         late = float(self.residuals(stamps, 0).mean())
         self.advance(stamps.size)
-        gain = self._cov[:, 0] / (self._cov[0, 0] + _JITTER_S**2)
-        self._next += float(gain[0]) * late
-        self._error = float(np.clip(self._error + gain[1] * late, *_PERIOD_ERROR))
-        self._cov = self._cov - np.outer(gain, self._cov[0])
-        share = 1 - float(np.exp(-stamps.size * self._nominal_s / _TAU_S))
+        time, both, error = self._cov
+        gain = (time / (time + _JITTER_S**2), both / (time + _JITTER_S**2))
+        self._next += gain[0] * late
+        self._error = min(max(self._error + gain[1] * late, _PERIOD_ERROR[0]), _PERIOD_ERROR[1])
+        self._cov = (time - gain[0] * time, both - gain[0] * both, error - gain[1] * both)
+        share = 1 - math.exp(-stamps.size * self._nominal_s / _TAU_S)
         self._jitter2 += share * (late**2 - self._jitter2)
 
 
@@ -145,6 +154,8 @@ class SegmentClock:
         # Within the data too a jump may lie, as when the reader was late.
         period = self._fit.period if self._fit else 1 / self._rate
         jumps = np.flatnonzero(np.abs(np.diff(stamps) - period) > GAP_S) + 1
+        if not jumps.size:
+            return self._take(_Block(data, stamps, arrived, raw, offset)) if stamps.size else []
         out: list[Stretch] = []
         cut = (np.split(data, jumps, axis=1), np.split(stamps, jumps), np.split(raw, jumps))
         for part, times, given in zip(*cut, strict=True):
