@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -16,9 +15,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from daemon.mqtt_settings import Mqtt
+from daemon.login import Login
+from daemon.mqtt_settings import Reach
 
-# What we are willing to be sent: commands are small, and whoever sends more means no good.
+# What a node is willing to be sent: commands are small, and whoever sends more means no good.
 MAX_PACKET_BYTES = 16384
 
 
@@ -43,34 +43,41 @@ class ConfirmedClient(aiomqtt.Client):
 
     def __init__(
         self,
-        mqtt: Mqtt,
-        password: str | None,
-        tls: ssl.SSLContext | None,
-        will: aiomqtt.Will,
+        reach: Reach,
+        identifier: str,
+        login: Login,
+        *,
+        will: aiomqtt.Will | None = None,
         hear: Callable[[aiomqtt.Message], None] | None = None,
+        most_bytes: int = MAX_PACKET_BYTES,
+        kept_s: int = 0,
     ):
         """hear: called with each message as it arrives; None leaves them to `messages`. aiomqtt's queue takes
         one message a turn of the event loop and gives one out in several: whoever sends quickly enough
-        would have it throw others' commands away."""
+        would have it throw others' commands away.
+
+        most_bytes: of a packet that the broker may send. kept_s: how long it keeps our subscriptions, and
+        what they bring, while we are away, seconds.
+        """
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        connect.MaximumPacketSize = MAX_PACKET_BYTES
+        connect.MaximumPacketSize = most_bytes
+        if kept_s:
+            connect.SessionExpiryInterval = kept_s
         self._socket_log = _SocketLog()
         super().__init__(
-            mqtt.host,
-            mqtt.port,
-            username=mqtt.username,
-            password=password,
-            # Always the same: at a reconnection the broker then ends our former connection, and says
-            # its will, before we say that we are online; and two daemons of one name are noticed.
-            identifier=f"eegcopilot-{mqtt.site}-{mqtt.node}",
+            reach.host,
+            reach.port,
+            username=reach.username,
+            password=login.password,
+            identifier=identifier,
             protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=True,
+            clean_start=not kept_s,
             will=will,
-            keepalive=mqtt.keepalive,
+            keepalive=reach.keepalive,
             properties=connect,
-            tls_context=tls,
+            tls_context=login.tls,
             # Otherwise paho checks the name itself, whatever the context says.
-            tls_insecure=None if tls is None else not mqtt.check_server_name,
+            tls_insecure=None if login.tls is None else not reach.check_server_name,
             logger=self._socket_log,
             timeout=10,
             # Several small messages follow each other: Nagle's algorithm would hold the second one, the
@@ -118,6 +125,35 @@ class ConfirmedClient(aiomqtt.Client):
         else:
             self._unconfirmed[info.mid] = answer
         return answer
+
+    async def confirm(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        timeout_s: float,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> int:
+        """Publishes at QoS 1 and waits for the broker's reason code.
+
+        Raises aiomqtt.MqttError where the connection ends or the broker stays silent.
+        """
+        answer = self.send(topic, payload, 1, retain, properties)
+        ended = asyncio.create_task(self.ended())
+        either: set[asyncio.Future[int] | asyncio.Task[None]] = {answer, ended}
+        try:
+            # Some brokers hang up on what they deny, as mosquitto 2.0.11 does with max_queued_messages 0:
+            # then there will be no answer.
+            await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and ended.done():
+                ended.result()
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+        if not answer.done():
+            raise aiomqtt.MqttError("the broker does not answer")
+        return answer.result()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None

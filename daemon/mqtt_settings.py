@@ -1,10 +1,10 @@
-"""The table `[mqtt]`: where the broker is, and how the node and the broker prove who they are."""
+"""Where the broker is, and how it and whoever connects prove who they are; a node's table `[mqtt]`."""
 
 from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, TypeVar
 
 from msgspec import Meta, Struct, structs
 
@@ -20,18 +20,19 @@ Name = Annotated[str, Meta(pattern=NAME)]
 PASSWORD_CREDENTIAL = "mqtt-password"
 
 
-class Mqtt(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the broker is. keepalive, reading_expiry_s: seconds.
+class Reach(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a broker is reached, by nodes and monitors alike. keepalive: seconds.
 
-    The four files: paths, or `credential:NAME`. check_server_name: the broker's certificate has to be
-    made out to `host`. broker_log: mosquitto's log, where it is on this machine.
+    table: of the configuration, for what is said about it. files: the fields that are paths, or
+    `credential:NAME`. check_server_name: the broker's certificate has to be made out to `host`.
     plain_over_network: says that an unencrypted connection to another machine is meant.
     """
 
+    table: ClassVar[str] = "mqtt"
+    files: ClassVar[tuple[str, ...]] = ("password_file", "ca_file", "cert_file", "key_file")
+
     host: Annotated[str, Meta(pattern=HOST)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
-    site: Name = "home"
-    node: Name = "eeg"
     username: str | None = None
     password_file: str | None = None
     tls: bool = False
@@ -39,10 +40,8 @@ class Mqtt(Struct, frozen=True, forbid_unknown_fields=True):
     cert_file: str | None = None
     key_file: str | None = None
     check_server_name: bool = True
-    broker_log: str | None = None
     plain_over_network: bool = False
     keepalive: Annotated[int, Meta(ge=5, le=600)] = 30
-    reading_expiry_s: Annotated[int, Meta(ge=1, le=86400)] = 60
 
     @property
     def encrypted(self) -> bool:
@@ -53,63 +52,78 @@ class Mqtt(Struct, frozen=True, forbid_unknown_fields=True):
         """True where the broker can only be on this machine."""
         return is_loopback(self.host)
 
+    @property
+    def where(self) -> str:
+        return f"{self.host}:{self.port}"
 
-def resolved(mqtt: Mqtt, folder: Path) -> Mqtt:
+
+class Mqtt(Reach, frozen=True, forbid_unknown_fields=True):
+    """broker_log: mosquitto's log, where it is on this machine. reading_expiry_s: seconds."""
+
+    files: ClassVar[tuple[str, ...]] = (*Reach.files, "broker_log")
+
+    site: Name = "home"
+    node: Name = "eeg"
+    broker_log: str | None = None
+    reading_expiry_s: Annotated[int, Meta(ge=1, le=86400)] = 60
+
+
+R = TypeVar("R", bound=Reach)
+
+
+def resolved(reach: R, folder: Path) -> R:
     """With the places of its files, as `place` finds them."""
-    return structs.replace(
-        mqtt,
-        password_file=place(mqtt.password_file, folder),
-        ca_file=place(mqtt.ca_file, folder),
-        cert_file=place(mqtt.cert_file, folder),
-        key_file=place(mqtt.key_file, folder),
-        broker_log=place(mqtt.broker_log, folder),
-    )
+    return structs.replace(reach, **{key: place(getattr(reach, key), folder) for key in reach.files})
 
 
-def check(mqtt: Mqtt) -> None:
+def check(reach: Reach) -> None:
     """Raises ConfigError."""
-    if not mqtt.encrypted and not mqtt.plain_over_network and not mqtt.local:
+    table = reach.table
+    if not reach.encrypted and not reach.plain_over_network and not reach.local:
         raise ConfigError(
-            f"mqtt.host: {mqtt.host!r} is another machine and the connection is not encrypted: "
-            "set mqtt.tls = true (or mqtt.ca_file), or mqtt.plain_over_network = true if you mean it"
+            f"{table}.host: {reach.host!r} is another machine and the connection is not encrypted: "
+            f"set {table}.tls = true (or {table}.ca_file), or {table}.plain_over_network = true "
+            "if you mean it"
         )
-    if mqtt.encrypted and mqtt.plain_over_network:
-        raise ConfigError("mqtt.plain_over_network: the connection is encrypted: leave it out")
-    if (mqtt.key_file is None) != (mqtt.cert_file is None):
-        raise ConfigError("mqtt.cert_file, mqtt.key_file: a client certificate needs both")
-    for key, file in (("mqtt.ca_file", mqtt.ca_file), ("mqtt.cert_file", mqtt.cert_file)):
+    if reach.encrypted and reach.plain_over_network:
+        raise ConfigError(f"{table}.plain_over_network: the connection is encrypted: leave it out")
+    if (reach.key_file is None) != (reach.cert_file is None):
+        raise ConfigError(f"{table}.cert_file, {table}.key_file: a client certificate needs both")
+    for key, file in (("ca_file", reach.ca_file), ("cert_file", reach.cert_file)):
         if file is not None:
-            check_file(key, file)
-    if mqtt.key_file is not None:
-        check_private("mqtt.key_file", mqtt.key_file)
-    password = read_password(mqtt)
-    if mqtt.username is not None and password is None and mqtt.cert_file is None:
+            check_file(f"{table}.{key}", file)
+    if reach.key_file is not None:
+        check_private(f"{table}.key_file", reach.key_file)
+    password = read_password(reach)
+    if reach.username is not None and password is None and reach.cert_file is None:
         raise ConfigError(
-            f"mqtt.username: {mqtt.username!r} has no password: set mqtt.password_file, "
+            f"{table}.username: {reach.username!r} has no password: set {table}.password_file, "
             f"or give systemd the credential {PASSWORD_CREDENTIAL!r}"
         )
-    if password is not None and mqtt.username is None:
-        raise ConfigError("mqtt.password_file: there is a password but no mqtt.username")
+    if password is not None and reach.username is None:
+        raise ConfigError(f"{table}.password_file: there is a password but no {table}.username")
 
 
-def warnings(mqtt: Mqtt) -> list[str]:
+def warnings(reach: Reach) -> list[str]:
     """What is allowed by the configuration and still unwise, one line each: said at every start."""
     said = []
-    if mqtt.plain_over_network and not mqtt.local:
+    if reach.plain_over_network and not reach.local:
         said.append(
-            "mqtt.plain_over_network: everybody between here and the broker can read and change all "
-            "that is said, passwords included"
+            f"{reach.table}.plain_over_network: everybody between here and the broker can read and change "
+            "all that is said, passwords included"
         )
-    if mqtt.encrypted and not mqtt.check_server_name:
-        said.append("mqtt.check_server_name: any server that this CA has certified passes for the broker")
+    if reach.encrypted and not reach.check_server_name:
+        said.append(
+            f"{reach.table}.check_server_name: any server that this CA has certified passes for the broker"
+        )
     return said
 
 
-def read_password(mqtt: Mqtt) -> str | None:
+def read_password(reach: Reach) -> str | None:
     """The broker's password from its file, or from systemd's credential; None if there is neither."""
     given = credential(PASSWORD_CREDENTIAL)
-    file = mqtt.password_file or (str(given) if given is not None else None)
-    return None if file is None else read_secret("mqtt.password_file", file)
+    file = reach.password_file or (str(given) if given is not None else None)
+    return None if file is None else read_secret(f"{reach.table}.password_file", file)
 
 
 def is_loopback(host: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import ssl
 from collections.abc import Callable
 
 import aiomqtt
@@ -13,19 +12,17 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.confirmed import ConfirmedClient
-from daemon.errors import ConfigError, LoginError
+from daemon.errors import LoginError
+from daemon.login import Login, explain, number
 from daemon.messages import Info
-from daemon.mqtt_settings import Mqtt, read_password, warnings
+from daemon.mqtt_settings import Mqtt, warnings
 from daemon.outbox import Outbox
 from daemon.post import Post
 from daemon.sending import CONFIRM_S, Sender
-from daemon.tls import meaning, tls_context
 
 log = structlog.get_logger("publisher")
 
 _BACKOFF_S = (0.25, 15.0)
-# Bad user name or password, not authorised, banned, bad authentication method (MQTT 5, 3.2.2.2).
-_REFUSALS = {134, 135, 138, 140}
 _TAKEN_OVER = 142
 
 
@@ -55,9 +52,7 @@ class Publisher:
         self._birth = birth
         self._command = command
         self._note = note
-        self._password = read_password(mqtt)
-        self._tls: ssl.SSLContext | None = tls_context(mqtt)
-        self._unreadable = ""
+        self._login = Login(mqtt)
         self._seqs: tuple[int, int] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -94,17 +89,13 @@ class Publisher:
 
     def _explain(self, why: aiomqtt.MqttError, said: str) -> str:
         """Logs a failure once for each run of equal ones; raises LoginError where waiting is useless."""
-        code = getattr(why, "rc", None)
-        number = code.value if isinstance(code, ReasonCode) else None
-        where = f"{self._mqtt.host}:{self._mqtt.port}"
-        reason, final = meaning(str(why))
-        if number in _REFUSALS:
-            reason, final = f"the login ({code}): check mqtt.username and the password", True
+        code, where = number(why), self._mqtt.where
+        reason, final = explain(why, self._mqtt)
         if final and reason != said:
             self._note("broker", "node refused", broker=where, reason=reason)
         if final and self.connects == 0:
-            raise LoginError(f"broker {where} refuses {'' if number else 'this node: '}{reason}") from None
-        if number == _TAKEN_OVER:
+            raise LoginError(f"broker {where} refuses {'' if code else 'this node: '}{reason}") from None
+        if code == _TAKEN_OVER:
             reason += ": another daemon has the same mqtt.site and mqtt.node, give one of them another name"
         if reason != said:
             # Neither waiting nor a new attempt mends a certificate: somebody has to be told.
@@ -112,25 +103,18 @@ class Publisher:
             tell("no broker, trying again", broker=where, reason=reason)
         return reason
 
-    def _renew(self) -> None:
-        """Certificates and passwords are replaced over the months: those of now, or the last good ones."""
-        try:
-            self._password, self._tls = read_password(self._mqtt), tls_context(self._mqtt)
-            self._unreadable = ""
-        except ConfigError as why:
-            if str(why) != self._unreadable:
-                self._unreadable = str(why)
-                log.error("going on with the login as it was", reason=self._unreadable)
-
     async def _session(self, stop: asyncio.Event) -> None:
         topics = self._post.topics
-        self._renew()
+        self._login.renew()
         if self._seqs is None:
             self._seqs = self._outbox.next_seq(topics.status), self._outbox.next_seq(topics.status)
         hello, goodbye = self._seqs
         # The will and the clean goodbye share a number: only one of them is ever said.
         will = aiomqtt.Will(topics.status, self._post.node_status("offline", goodbye), 1, True)
-        async with ConfirmedClient(self._mqtt, self._password, self._tls, will, self._command) as client:
+        # Always the same name: at a reconnection the broker then ends our former connection, and says its
+        # will, before we say that we are online; and two daemons of one name are noticed.
+        name = f"eegcopilot-{self._mqtt.site}-{self._mqtt.node}"
+        async with ConfirmedClient(self._mqtt, name, self._login, will=will, hear=self._command) as client:
             self._seqs = None
             self.connects += 1
             told = self._outbox.alarms.lines
@@ -141,7 +125,7 @@ class Publisher:
                 log.error(
                     "the broker denies the subscription: commands will not arrive", topic=topics.commands
                 )
-            log.info("broker connected", broker=f"{self._mqtt.host}:{self._mqtt.port}", times=self.connects)
+            log.info("broker connected", broker=self._mqtt.where, times=self.connects)
             self.online.set()
             listen = asyncio.create_task(client.ended(), name="mqtt-listen")
             drain = asyncio.create_task(self.sender.drain(client, stop), name="mqtt-drain")
@@ -160,21 +144,7 @@ class Publisher:
 
     async def _say(self, client: ConfirmedClient, topic: str, payload: bytes) -> None:
         """Publishes a retained state of this connection and waits for the answer."""
-        answer = client.send(topic, payload, 1, True)
-        ended = asyncio.create_task(client.ended())
-        either: set[asyncio.Future[int] | asyncio.Task[None]] = {answer, ended}
-        try:
-            # Some brokers hang up on what they deny, as mosquitto 2.0.11 does with max_queued_messages 0:
-            # then there will be no answer.
-            await asyncio.wait(either, timeout=CONFIRM_S, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done() and ended.done():
-                ended.result()
-        finally:
-            ended.cancel()
-            await asyncio.gather(ended, return_exceptions=True)
-        if not answer.done():
-            raise aiomqtt.MqttError("the broker does not answer")
-        reason = answer.result()
+        reason = await client.confirm(topic, payload, retain=True, timeout_s=CONFIRM_S)
         if reason >= 128:
             log.error("the broker denies a publish: check its access rules", topic=topic, reason=reason)
 

@@ -18,8 +18,8 @@ from daemon.config_errors import one_line
 from daemon.confirmed import ConfirmedClient
 from daemon.doctor.finding import Finding
 from daemon.errors import ConfigError
-from daemon.mqtt_settings import Mqtt, is_loopback, read_password
-from daemon.tls import tls_context
+from daemon.login import Login
+from daemon.mqtt_settings import Mqtt, is_loopback
 from daemon.topics import Topics
 from pipeline.drafts.context import MAX_BYTES
 
@@ -38,10 +38,8 @@ CERTIFICATE_DAYS = 30
 class Visitor(ConfirmedClient):
     """A client under another name than the daemon's, so that it does not throw the daemon out."""
 
-    def __init__(self, mqtt: Mqtt, password: str | None, tls: ssl.SSLContext | None) -> None:
-        topic = f"{Topics(mqtt.site, mqtt.node).base}/doctor"
-        super().__init__(mqtt, password, tls, aiomqtt.Will(topic, b"", 0, False))
-        self._client._client_id = f"eegcopilot-doctor-{os.getpid()}".encode()
+    def __init__(self, mqtt: Mqtt, login: Login) -> None:
+        super().__init__(mqtt, f"eegcopilot-doctor-{os.getpid()}", login)
         self.welcome: Properties | None = None
 
     def _on_connect(
@@ -74,8 +72,8 @@ def look_at_broker(mqtt: Mqtt) -> Iterator[Finding]:
 
 async def _visit(mqtt: Mqtt, where: str) -> list[Finding]:
     found = []
-    tls = tls_context(mqtt)
-    async with asyncio.timeout(PATIENCE_S), Visitor(mqtt, read_password(mqtt), tls) as client:
+    login = Login(mqtt)
+    async with asyncio.timeout(PATIENCE_S), Visitor(mqtt, login) as client:
         base = Topics(mqtt.site, mqtt.node).base
         reason = await client.send(f"{base}/doctor", b'{"research_use_only":true}', 1, False)
         granted = await client.subscribe(f"{base}/cmd/#", qos=1)
@@ -99,8 +97,8 @@ async def _visit(mqtt: Mqtt, where: str) -> list[Finding]:
     else:
         found.append(Finding("broker-access", "good", f"may publish under {base} and hear commands"))
     found += _welcome(welcome)
-    if tls is not None:
-        found.append(_certificate(mqtt, tls))
+    if login.tls is not None:
+        found.append(_certificate(mqtt, login.tls))
     return found
 
 

@@ -30,6 +30,9 @@ GAP_S = 8.0
 # A stream that has been away for so long is a bed without a patient, seconds.
 _VACANT_S = 900.0
 
+# In these a stream reads nothing, and what it read before is no longer the present.
+_UNREAD = ("calibrating", "stalled", "offline")
+
 Part = Literal[
     "truth", "subject", "calibration", "reading", "point", "quality", "draft", "window", "channels", "episode"
 ]
@@ -52,6 +55,8 @@ class Bed:
         self.subject = ""
         self._reading: Emotion | None = None
         self._label_since = 0.0
+        # Since when readings have followed each other without a gap; 0.0 where none was seen.
+        self._resumed = 0.0
         self._seq = 0
         self._points: deque[list[Any]] = deque(maxlen=MOST_TREND)
         self._quality: Quality | None = None
@@ -62,6 +67,9 @@ class Bed:
     def told_status(self, message: StreamStatus) -> None:
         self.status = message
         self.changed.add("calibration")
+        if message.state in _UNREAD and self._reading is not None:
+            self._reading = None
+            self.changed.add("reading")
         self._meet(message.subject)
 
     def told_reading(self, message: Emotion) -> None:
@@ -74,9 +82,11 @@ class Bed:
         self._meet(message.subject)
         end = unix(message.window.end)
         before = self._reading
-        if before is None or message.label != before.label or end - unix(before.window.end) > GAP_S:
+        if self._points and end - self._points[-1][0] > GAP_S:
+            self._resumed = self._label_since = end
+        elif before is None or message.label != before.label:
             self._label_since = end
-        self._reading = message
+        self._reading = None if self._is_past(end) else message
         labels = list(message.p_smooth or message.p)
         p = message.p_smooth or message.p
         shown = -1 if message.label is None else labels.index(message.label)
@@ -149,6 +159,8 @@ class Bed:
             told["truth"] = self.truth
         if "subject" in wanted:
             told["subject"] = self.subject
+            # Perhaps another person's: what screens hold is not to go on.
+            told["trend"] = list(self._points)[-CARD_TREND:]
         if "calibration" in wanted:
             told["calibration"] = self._calibration()
         if "reading" in wanted:
@@ -159,8 +171,7 @@ class Bed:
             told["draft"] = self._draft
         if parts is None:
             told |= {"site": self.site, "node": self.node, "stream": self.stream}
-            told["trend"] = list(self._points)[-CARD_TREND:]
-        elif "point" in wanted:
+        elif "point" in wanted and "subject" not in wanted:
             told["point"] = self._points[-1]
         return told
 
@@ -171,7 +182,7 @@ class Bed:
             told["channels"] = {} if self._quality is None else self._quality.channels
         if parts is None or "episode" in parts:
             told["episodes"] = list(reversed(self._episodes.values()))
-        if parts is None:
+        if parts is None or "subject" in parts:
             told |= {"windows": list(self._windows), "points": list(self._points), "missed": self.missed}
         elif "window" in parts:
             told["window"] = self._windows[-1]
@@ -186,7 +197,8 @@ class Bed:
             return None
         running = next(reversed(self._episodes.values()), None)
         same = running is not None and running.phase != "end" and running.label == reading.label
-        since = unix(running.start) if same and running is not None else self._label_since
+        # An episode may have begun before a gap; whether it lasted through that, nobody knows.
+        since = max(unix(running.start), self._resumed) if same and running is not None else self._label_since
         return {
             "label": reading.label,
             "p": reading.p,
@@ -198,6 +210,11 @@ class Bed:
             "since": since,
             "model": reading.model.id,
         }
+
+    def _is_past(self, end: float) -> bool:
+        """Whether a window that ended then was read before the stream stopped reading."""
+        status = self.status
+        return status is not None and status.state in _UNREAD and end <= unix(status.since)
 
     def _meet(self, subject: str) -> None:
         """Another person: what was seen of the one before is not theirs."""

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from daemon.monitor.ward import Ward
+from daemon.rates import Allowance
 
-# Changes of so long travel together: a hundred beds are then ten events and frames a second, and a label is
-# still on the screen long before 300 ms.
-GATHER_S = 0.1
+# Events that may follow each other at once, and then seconds between them, in which changes gather: what a
+# few beds say is sent as it is heard; a hundred beds are ten events and frames a second, not some hundred.
+EVENTS = (4, 0.1)
 # Each tick looks for silence, and tells screens that the line is alive.
 TICK_S = 1.0
 # Events that a screen may be behind; then it gets a new whole instead of them all.
@@ -82,13 +83,14 @@ class Hub:
 
     async def run(self) -> None:
         """Until cancelled."""
-        tick = asyncio.get_running_loop().time() + TICK_S
+        loop, events = asyncio.get_running_loop(), Allowance(*EVENTS)
+        tick = loop.time() + TICK_S
         while True:
-            loop = asyncio.get_running_loop()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), max(0.0, tick - loop.time()))
             if self._news.is_set():
-                await asyncio.sleep(GATHER_S)
+                await asyncio.sleep(events.wait_s(loop.time()))
+                events.take(loop.time())
                 self._news.clear()
             if loop.time() >= tick:
                 tick = loop.time() + TICK_S

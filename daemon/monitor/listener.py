@@ -17,10 +17,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config_errors import one_line
+from daemon.confirmed import ConfirmedClient
 from daemon.decoding import AnyMessage, decode
 from daemon.errors import CommandError
+from daemon.login import Login, explain, number
 from daemon.messages import Response
 from daemon.monitor.broker import Broker
+from daemon.mqtt_settings import warnings
 from daemon.record_messages import Answer
 from daemon.topics import ROOT
 
@@ -32,7 +35,11 @@ MAX_PACKET_BYTES = 1 << 20
 KEPT_S = 86400
 # A draft that is written by the model takes seconds on a small machine.
 ANSWER_S = 30.0
+# A broker takes milliseconds to confirm a command.
+CONFIRM_S = 10.0
 _BACKOFF_S = (0.25, 5.0)
+# What a broker says to a command, besides success (MQTT 5, 3.4.2.1), and to a client whose name came again.
+_NOBODY_THERE, _DENIED, _TAKEN_OVER = 16, 135, 142
 
 # QoS 0 where only the present counts: a broker that queues readings for a monitor that is away would
 # throw away records to make room. Retained messages come at every subscription anyway.
@@ -55,23 +62,29 @@ class Listener:
         self, broker: Broker, hear: Callable[[str, AnyMessage, bool], None], state: Callable[[bool], None]
     ) -> None:
         self.unreadable = 0
+        """Raises ConfigError for certificates or a password file that cannot be used."""
         self._broker = broker
         self._hear = hear
         self._state = state
-        self._client: aiomqtt.Client | None = None
+        self._login = Login(broker)
+        self._client: ConfirmedClient | None = None
         self._pending: dict[bytes, _Pending] = {}
 
     async def run(self) -> None:
         """Until cancelled. A broker that is away, or refuses us, is tried again: the page says so."""
+        for line in warnings(self._broker):
+            log.warning(line)
         backoff, said = _BACKOFF_S[0], ""
         while True:
             begun = time.monotonic()
             try:
                 await self._session()
             except aiomqtt.MqttError as why:
-                reason = one_line(str(why))
+                reason, _ = explain(why, self._broker)
+                if number(why) == _TAKEN_OVER:
+                    reason += ": another monitor has the same broker.name, give one of them another"
                 if reason != said:
-                    log.warning("no broker, trying again", broker=self._broker.host, reason=reason)
+                    log.warning("no broker, trying again", broker=self._broker.where, reason=reason)
                 said = reason
             finally:
                 if self._client is not None:
@@ -121,9 +134,17 @@ class Listener:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.CorrelationData = mark
         try:
-            await client.publish(topic, payload, 1, False, properties, timeout=ANSWER_S)
+            reason = await client.confirm(topic, payload, timeout_s=CONFIRM_S, properties=properties)
         except aiomqtt.MqttError as why:
             raise CommandError(f"not sent: {one_line(str(why))}") from None
+        if reason == _NOBODY_THERE:
+            raise CommandError("no node hears this command: the bed's node is not connected to the broker")
+        if reason == _DENIED:
+            raise CommandError(
+                f"the broker denies this monitor {topic}: mend its access rules (docs/monitor.md)"
+            )
+        if reason >= 128:
+            raise CommandError(f"the broker does not take this command (reason {reason} of MQTT 5)")
 
     async def _answered(self, pending: _Pending) -> Response:
         try:
@@ -132,52 +153,39 @@ class Listener:
             raise CommandError(_SILENT) from None
 
     async def _session(self) -> None:
-        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        connect.MaximumPacketSize = MAX_PACKET_BYTES
-        connect.SessionExpiryInterval = KEPT_S
         broker = self._broker
-        async with aiomqtt.Client(
-            broker.host,
-            broker.port,
-            username=broker.username,
-            password=broker.password(),
-            identifier=f"eegcopilot-monitor-{broker.name}",
-            protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=False,
-            keepalive=broker.keepalive,
-            properties=connect,
-            tls_context=broker.tls_context(),
-            timeout=10,
+        self._login.renew()
+        async with ConfirmedClient(
+            broker,
+            f"eegcopilot-monitor-{broker.name}",
+            self._login,
+            hear=self._take,
+            most_bytes=MAX_PACKET_BYTES,
+            kept_s=KEPT_S,
         ) as client:
-            # Before the subscription: what waits for us comes at once.
-            hearing = asyncio.create_task(self._listen(client), name="monitor-listen")
-            try:
-                for site in broker.sites:
-                    for what, qos in _HEARD.items():
-                        await self._subscribe(client, f"{ROOT}/{site}/{what}", qos)
-                self._client = client
-                self._state(True)
-                log.info("broker connected", broker=f"{broker.host}:{broker.port}")
-                await hearing
-            finally:
-                hearing.cancel()
-                await asyncio.gather(hearing, return_exceptions=True)
+            for site in broker.sites:
+                for what, qos in _HEARD.items():
+                    await self._subscribe(client, f"{ROOT}/{site}/{what}", qos)
+            self._client = client
+            self._state(True)
+            log.info("broker connected", broker=broker.where)
+            await client.ended()
 
     async def _subscribe(self, client: aiomqtt.Client, topic: str, qos: int) -> None:
         codes = await client.subscribe(topic, qos=qos)
         if any(isinstance(code, ReasonCode) and code.is_failure for code in codes):
             log.error("the broker denies a subscription: check its access rules", topic=topic)
 
-    async def _listen(self, client: aiomqtt.Client) -> None:
-        async for raw in client.messages:
-            try:
-                message = decode(bytes(raw.payload))
-                self._settle(message, getattr(raw.properties, "CorrelationData", None))
-                self._hear(raw.topic.value, message, bool(raw.retain))
-            except ValueError as why:  # no JSON, no message of ours, or times that are none
-                self.unreadable += 1
-                if raw.payload:  # an empty one clears what was retained
-                    log.warning("not understood", topic=raw.topic.value, reason=one_line(str(why))[:200])
+    def _take(self, raw: aiomqtt.Message) -> None:
+        """What waits for us comes at once, before the subscriptions are confirmed."""
+        try:
+            message = decode(bytes(raw.payload))
+            self._settle(message, getattr(raw.properties, "CorrelationData", None))
+            self._hear(raw.topic.value, message, bool(raw.retain))
+        except ValueError as why:  # no JSON, no message of ours, or times that are none
+            self.unreadable += 1
+            if raw.payload:  # an empty one clears what was retained
+                log.warning("not understood", topic=raw.topic.value, reason=one_line(str(why))[:200])
 
     def _settle(self, message: AnyMessage, mark: bytes | None) -> None:
         pending = self._pending.get(mark) if isinstance(mark, bytes) else None
@@ -190,6 +198,6 @@ class Listener:
 
 
 _SILENT = (
-    f"no answer within {ANSWER_S:g} s: the node is away, or the broker's access rules "
-    "do not let this monitor send commands"
+    f"no answer within {ANSWER_S:g} s, though the broker took the command: look at the node's log, and "
+    "whether the broker's access rules let this monitor hear cmd/response"
 )

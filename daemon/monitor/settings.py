@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from daemon import mqtt_settings
 from daemon.config_errors import explain
 from daemon.errors import ConfigError
 from daemon.monitor.broker import Broker, everywhere
 from daemon.monitor.sealing import Keys
 from daemon.mqtt_settings import is_loopback
 from daemon.secret_files import check_file, check_private, place
+from daemon.tls import tls_context
 from daemon.toml_file import read_toml
 
 FILE = "monitor.sqlite"
@@ -91,7 +93,8 @@ def load_monitor_config(path: Path) -> MonitorConfig:
     raw = read_toml(path)
     try:
         config = _resolve(msgspec.convert(raw, MonitorConfig), path.resolve().parent)
-        config.broker.check()
+        mqtt_settings.check(config.broker)
+        tls_context(config.broker)
         _check(config.web)
     except msgspec.ValidationError as why:
         raise ConfigError(f"{path}: {explain(why, raw, MonitorConfig)}") from None
@@ -104,16 +107,10 @@ def _resolve(config: MonitorConfig, folder: Path) -> MonitorConfig:
     def at(path: str | None) -> str | None:
         return place(path, folder)
 
-    broker, web = config.broker, config.web
+    web = config.web
     return structs.replace(
         config,
-        broker=structs.replace(
-            broker,
-            password_file=at(broker.password_file),
-            ca_file=at(broker.ca_file),
-            cert_file=at(broker.cert_file),
-            key_file=at(broker.key_file),
-        ),
+        broker=mqtt_settings.resolved(config.broker, folder),
         web=structs.replace(web, cert_file=at(web.cert_file), key_file=at(web.key_file)),
         keys=structs.replace(config.keys, directory=at(config.keys.directory)),
         state=State(at(config.state.directory)),

@@ -14,7 +14,7 @@ import pytest
 from episodes_at_hand import context, maker, simulated
 
 from daemon.decoding import decode
-from daemon.errors import CommandError
+from daemon.errors import CommandError, ConfigError
 from daemon.messages import StreamStatus, iso
 from daemon.monitor.app import PAGES
 from daemon.monitor.sealing import Keys, Sealer
@@ -37,24 +37,28 @@ NOW = 1.8e9
 
 
 def test_a_wrong_file_or_an_empty_one_is_refused_in_one_line(tmp_path: Path) -> None:
-    def start(toml: str, *more: str, said: str = "") -> tuple[int, str]:
-        file = tmp_path / "monitor.toml"
-        file.write_text(f'[state]\ndirectory = "m"\n{toml}')
-        command = [sys.executable, "-m", "daemon", "monitor", "--config", str(file), *more]
-        done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60)
-        return done.returncode, done.stderr
-
+    file = tmp_path / "monitor.toml"
     for toml, why in (
-        ("", "nobody can log in yet"),
         ('[web]\nhost = "0.0.0.0"\n', "in the clear"),
         ('[broker]\nhost = "broker.example"\n', "not encrypted"),
         ("[web]\nports = 1\n", "did you mean 'port'"),
     ):
-        code, said = start(toml)
-        assert code == 78 and why in said and len(said.splitlines()) == 1, said
-    code, said = start("", "user", "add", "x", "--role", "viewer", said="short\n")
+        file.write_text(toml)
+        with pytest.raises(ConfigError, match=why) as refusal:
+            load_monitor_config(file)
+        assert len(str(refusal.value).splitlines()) == 1
+
+    def start(*more: str, said: str = "") -> tuple[int, str]:
+        command = [sys.executable, "-m", "daemon", "monitor", "--config", str(file), *more]
+        done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stderr
+
+    file.write_text('[state]\ndirectory = "m"\n')
+    code, said = start()
+    assert code == 78 and "nobody can log in yet" in said and len(said.splitlines()) == 1, said
+    code, said = start("user", "add", "x", "--role", "viewer", said="short\n")
     assert code == 78 and "12 to 200" in said
-    assert start("", "user", "add", "x", "--role", "viewer", said="long enough, surely\n") == (0, "")
+    assert start("user", "add", "x", "--role", "viewer", said="long enough, surely\n") == (0, "")
 
 
 def test_a_record_that_is_not_what_it_says_is_not_kept(tmp_path: Path) -> None:
@@ -111,8 +115,8 @@ def test_failures_double_the_wait_and_a_good_login_does_not_clear_the_address() 
     assert throttle.wait_s("account new", "address x", first) > 0
 
 
-def status(state: str, since: float = NOW - 100) -> StreamStatus:
-    return StreamStatus(state=state, since=iso(since), detail="", subject="pseudo-1")  # type: ignore[arg-type]
+def status(state: str, since: float = NOW - 100, subject: str = "pseudo-1") -> StreamStatus:
+    return StreamStatus(state=state, since=iso(since), detail="", subject=subject)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -147,17 +151,56 @@ def test_the_truth_of_a_connection(
     assert truth.since == pytest.approx(since, abs=1e-3)
 
 
-def test_a_ward_takes_in_what_it_should_and_no_more() -> None:
-    ward = Ward(WardSettings(), NOW)
-    ward.broker(True, NOW)
-    emotion = {
-        "schema": "eegcopilot.emotion/1", "seq": 5, "time": iso(NOW), "subject": "pseudo-1",
+def emotion_at(end: float, seq: int) -> dict[str, object]:
+    """A reading of stress, of a window that ended then."""
+    return {
+        "schema": "eegcopilot.emotion/1", "seq": seq, "time": iso(end), "subject": "pseudo-1",
         "label": "stress",
-        "window": {"start": iso(NOW - 10), "end": iso(NOW), "gap_pct": 0, "clock_unc_ms": 0},
+        "window": {"start": iso(end - 10), "end": iso(end), "gap_pct": 0, "clock_unc_ms": 0},
         "p": {"calm": 0.1, "stress": 0.9}, "p_smooth": {"calm": 0.2, "stress": 0.8}, "abstained": False,
         "reason": "", "quality": 1, "latency_ms": {"label": 1, "total": 2},
         "model": {"id": "m", "sha256": ""},
     }  # fmt: skip
+
+
+def test_what_was_read_before_a_pause_is_not_the_present() -> None:
+    ward = Ward(WardSettings(), NOW)
+    ward.broker(True, NOW)
+    topic = "eegcopilot/v1/n/r/bed"
+
+    def hear(what: str, told: dict[str, object] | StreamStatus, at: float) -> dict[str, object]:
+        raw = msgspec.json.encode(told) if isinstance(told, StreamStatus) else json.dumps(told).encode()
+        ward.hear(f"{topic}/{what}", decode(raw), False, at)
+        return ward.snapshot(at)["beds"]["n/r/bed"]
+
+    hear("status", status("online"), NOW)
+    hear("emotion", emotion_at(NOW, 1), NOW)
+    episode = {"schema": "eegcopilot.episode/1", "episode": "e", "phase": "begin", "subject": "pseudo-1",
+               "label": "stress", "start": iso(NOW - 60), "end": iso(NOW), "readings": 30, "p_mean": 0.9,
+               "model": {"id": "m", "sha256": ""}, "seq": 1, "time": iso(NOW)}  # fmt: skip
+    card = hear("episode", episode, NOW)
+    assert card["reading"]["since"] == pytest.approx(NOW - 60, abs=1e-3)
+    # A calibration: neither what was read before it, nor a late word of that, is shown as what is.
+    assert hear("status", status("calibrating", NOW + 1), NOW + 1)["reading"] is None
+    assert hear("emotion", emotion_at(NOW + 0.5, 2), NOW + 1.1)["reading"] is None
+    card = hear("status", status("online", NOW + 11), NOW + 11)
+    assert card["reading"] is None and card["truth"].state == "online"
+    # The node's episode runs on; that the state lasted all the while is not known.
+    card = hear("emotion", emotion_at(NOW + 20, 3), NOW + 20)
+    assert card["reading"]["since"] == pytest.approx(NOW + 20, abs=1e-3)
+    # Another person in the same moment as a reading: screens get a trend without the one before.
+    bed = ward.beds["n/r/bed"]
+    hear("status", status("online", NOW + 11, "pseudo-2"), NOW + 21)
+    assert {"point", "subject"} <= bed.changed
+    told = ward.changes([bed], NOW + 21)["n/r/bed"]
+    assert told["trend"] == [] and "point" not in told
+    assert bed.detail(bed.changed)["points"] == []
+
+
+def test_a_ward_takes_in_what_it_should_and_no_more() -> None:
+    ward = Ward(WardSettings(), NOW)
+    ward.broker(True, NOW)
+    emotion = emotion_at(NOW, 5)
 
     def hear(what: str, told: dict[str, object], topic: str = "n/r/bed") -> None:
         message = decode(json.dumps(told).encode())

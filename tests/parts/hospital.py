@@ -10,20 +10,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiomqtt
 import pytest
 from broker import Listener, Mosquitto
 from certificates import DAY, Authority, Pair
 
 from daemon.archive import FILE
 from daemon.confirmed import ConfirmedClient
+from daemon.login import Login
 from daemon.mqtt_settings import Mqtt
-from daemon.tls import tls_context
 from pipeline.keys import new_key, public_text
 
 TEMPLATE = Path(__file__).parents[2] / "systemd" / "mosquitto"
 BASE = "eegcopilot/v1/home/bedside-1"
-NEVER = aiomqtt.Will("eegcopilot/v1/nobody", b"", 0, False)
 
 
 class Hospital:
@@ -83,12 +81,11 @@ class Hospital:
         pair = self.pair(name)
         mqtt = Mqtt(
             port=self.broker.port,
-            node=name,
             ca_file=str(self.ca.file),
             cert_file=str(pair.certificate),
             key_file=str(pair.key),
         )
-        async with ConfirmedClient(mqtt, None, tls_context(mqtt), NEVER) as client:
+        async with ConfirmedClient(mqtt, f"eegcopilot-home-{name}", Login(mqtt)) as client:
             ear = Listener(client)
             for topic in topics:
                 await client.subscribe(topic, qos=1)

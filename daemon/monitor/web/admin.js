@@ -61,7 +61,7 @@ export function adminView(main) {
           <button class="main">${t("admin.add")}</button></form></section>
       ${may("audit") ? html`<section class="panel" aria-labelledby="audit-title"><h2 id="audit-title">${t("admin.audit")}</h2>
         <div class="scroll" tabindex="0" role="group" aria-labelledby="audit-title"><table><thead><tr><th scope="col">#</th><th scope="col">${t("time.at")}</th><th scope="col">${t("admin.who")}</th><th scope="col">${t("admin.deed")}</th><th scope="col">${t("admin.detail")}</th></tr></thead>
-        <tbody>${entries.map((one) => html`<tr><td>${one.n}</td><td>${moment(seconds(one.time))}</td><td>${one.actor}</td><td>${one.action}</td><td class="detail">${Object.entries(one.detail).map(([key, value]) => `${key}: ${value}`).join(", ")}</td></tr>`)}</tbody></table></div></section>` : nothing}`,
+        <tbody>${entries.map((one) => html`<tr><td>${one.n}</td><td class="when">${moment(seconds(one.time))}</td><td>${one.actor}</td><td>${one.action}</td><td class="detail">${Object.entries(one.detail).map(([key, value]) => `${key}: ${value}`).join(", ")}</td></tr>`)}</tbody></table></div></section>` : nothing}`,
     main);
   }
 

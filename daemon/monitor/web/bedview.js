@@ -13,11 +13,13 @@ import { patientForm } from "./patient.js";
 import { recordsPanel } from "./records.js";
 import { may } from "./server.js";
 import { shape } from "./shapes.js";
-import { percent, qualityOf, stateOf, stateSince } from "./state.js";
+import { chanceOf, isRead, qualityOf, stateOf, stateSince } from "./state.js";
 import { t } from "./texts.js";
-import { fill } from "./times.js";
+import { clock, fill } from "./times.js";
 import { timeline } from "./timeline.js";
 
+// In these nothing is measured, and what the panels show is of the past.
+const SILENT = ["stalled", "offline", "unknown"];
 const PANELS = ["timeline", "codes", "bands", "headmap", "episodes"];
 
 export function bedView(main, key) {
@@ -73,14 +75,14 @@ export function bedView(main, key) {
 
 function now(bed, key) {
   const state = stateOf(bed);
-  const reading = bed.reading;
-  const p = reading?.p ?? {};
+  const { reading, truth } = bed;
   return html`
     <p class="state kind-${state.kind}">${shape(state.kind)} <span class="word">${state.word}</span>
-      ${reading?.label && p[reading.label] !== undefined ? html`<span class="p">${percent(p[reading.label])}</span>` : nothing}
+      <span class="p">${chanceOf(bed)}</span>
       <time data-since=${stateSince(bed)}></time></p>
-    <p>${connection(bed.truth)}</p>
-    ${reading?.reason ? html`<p class="cause">${reading.reason}</p>` : nothing}
+    <p>${connection(truth)}</p>
+    ${SILENT.includes(truth.state) ? html`<p class="past">${t("bed.past", { at: clock(truth.since) })}</p>` : nothing}
+    ${isRead(bed) && reading.reason ? html`<p class="cause">${reading.reason}</p>` : nothing}
     <p>${t("ward.subject")}: ${bed.subject || t("none")}. ${t("ward.quality")}: ${qualityOf(bed)}.
       ${reading ? html`${t("bed.model")}: ${reading.model}.` : nothing}
       ${ward.detail?.missed ? html`${t("bed.missed", { n: ward.detail.missed })}` : nothing}</p>

@@ -2,7 +2,7 @@
 
 import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
 import { shape } from "./shapes.js";
-import { causeOf, percent, qualityOf, stateOf, stateSince } from "./state.js";
+import { causeOf, chanceOf, percent, qualityOf, stateOf, stateSince } from "./state.js";
 import { t, word } from "./texts.js";
 import { clock, GAP_S, seconds } from "./times.js";
 
@@ -43,9 +43,7 @@ function chance(bed) {
     const left = Math.max(0, Math.ceil(bed.calibration.of - bed.calibration.seconds));
     return html`<span>${t("calibration.left", { n: left })}</span>`;
   }
-  const label = bed.reading?.label;
-  if (!label || (bed.truth.state !== "online" && bed.truth.state !== "degraded")) return nothing;
-  return html`<span>${percent(bed.reading.p[label] ?? 0)}</span>`;
+  return html`<span>${chanceOf(bed)}</span>`;
 }
 
 function draft(one) {

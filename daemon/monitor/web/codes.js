@@ -42,16 +42,19 @@ export function codesPanel(body) {
     channels.forEach((name, row) => ctx.fillText(name, 0, row * ROW + ROW / 2));
     const scale = (width - NAMES) / SHOWN_S;
     const end = now();
+    const colours = palette(newest.levels, style);
     for (const one of windows) {
       const x = width - (end - one.end + TRACE_S) * scale;
-      if (x >= NAMES) channels.forEach((name, row) => cell(ctx, one, name, x, row * ROW, TRACE_S * scale, style));
+      if (x >= NAMES) channels.forEach((name, row) => cell(ctx, one, name, x, row * ROW, TRACE_S * scale, colours));
     }
   }
 
   const timer = setInterval(paint, 1000);
   return {
     draw(_, detail) {
+      const first = last !== detail;
       last = detail;
+      if (first) paint();
     },
     end() {
       clearInterval(timer);
@@ -59,26 +62,26 @@ export function codesPanel(body) {
   };
 }
 
-function cell(ctx, one, name, x, y, width, style) {
+function cell(ctx, one, name, x, y, width, colours) {
   const codes = one.codes[name];
   if (!codes) {
     // Bad in this window, or not there: a dot says that it is not merely at rest.
-    ctx.fillStyle = style.getPropertyValue("--muted").trim();
+    ctx.fillStyle = colours.muted;
     ctx.fillRect(x + width / 2, y + ROW / 2, 1.5, 1.5);
     return;
   }
-  const middle = one.levels / 2;
   if (one.bands.length) {
     const each = codes.length / one.bands.length;
     const tall = (ROW - 3) / one.bands.length;
     for (let n = 0; n < codes.length; n += 1) {
-      ctx.fillStyle = shade((codes[n] - middle + 0.5) / middle, style);
+      ctx.fillStyle = colours.codes[codes[n]];
       const column = width / each;
       ctx.fillRect(x + (n % each) * column, y + Math.floor(n / each) * tall, Math.max(column, 1) + 0.3, tall);
     }
     return;
   }
-  ctx.strokeStyle = style.getPropertyValue("--text").trim();
+  const middle = one.levels / 2;
+  ctx.strokeStyle = colours.text;
   ctx.beginPath();
   const from = Math.floor(codes.length * 0.8);
   codes.slice(from).forEach((code, n) => {
@@ -87,9 +90,13 @@ function cell(ctx, one, name, x, y, width, style) {
   ctx.stroke();
 }
 
-/** deviation: -1..1; below rest to one colour, above to the other, rest between. */
-export function shade(deviation, style = getComputedStyle(document.documentElement)) {
-  const share = Math.min(1, Math.abs(deviation) * 1.6);
-  const end = style.getPropertyValue(deviation < 0 ? "--below" : "--above").trim();
-  return `color-mix(in srgb, ${end} ${Math.round(share * 100)}%, ${style.getPropertyValue("--rest").trim()})`;
+/** A colour for each code: below rest to one, above to another, rest between. Looked up once, drawn thousandfold. */
+function palette(levels, style) {
+  const [below, above, rest, text, muted] = ["below", "above", "rest", "text", "muted"].map((name) => style.getPropertyValue(`--${name}`).trim());
+  const codes = Array.from({ length: levels }, (_, code) => {
+    const deviation = (code + 0.5) / (levels / 2) - 1;
+    const share = Math.min(1, Math.abs(deviation) * 1.6);
+    return `color-mix(in srgb, ${deviation < 0 ? below : above} ${Math.round(share * 100)}%, ${rest})`;
+  });
+  return { codes, text, muted };
 }

@@ -4,6 +4,7 @@ import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { citation } from "./citations.js";
 import { bedPath, me, may, post } from "./server.js";
 import { t } from "./texts.js";
+import { moment, seconds } from "./times.js";
 
 export function recordView(body, key, heard, record, done) {
   const facts = new Map(record.facts.map((fact) => [fact.id, fact]));
@@ -70,7 +71,7 @@ export function recordView(body, key, heard, record, done) {
     const signature = record.signature;
     render(html`<article class="draft" tabindex="0" aria-label=${t("records.title")}><form @submit=${decide}>
         <p class="mark ${signature ? "signed" : ""}">${signature
-          ? t("record.signed", { decision: t(`decision.${signature.decision}`), who: signature.who, when: signature.when })
+          ? t("record.signed", { decision: t(`decision.${signature.decision}`), who: signature.who, when: moment(seconds(signature.when)) })
           : t("record.unsigned")}</p>
         <p class="buttons"><a class="button" href="${here}/record.pdf" download>${t("record.pdf")}</a>
           <a class="button" href="${here}/record.fhir.json" download>${t("record.fhir")}</a></p>

@@ -4,11 +4,15 @@ import { t, word } from "./texts.js";
 
 const QUIET = new Set(["calm", "neutral", "joy", "amusement", "inspiration", "tenderness", "positive"]);
 
+/** Whether its newest reading is about the present. */
+export function isRead(bed) {
+  return ["online", "degraded"].includes(bed.truth?.state) && Boolean(bed.reading);
+}
+
 /** { word, kind }: kind names the shape and the colour. */
 export function stateOf(bed) {
   const truth = bed.truth?.state ?? "unknown";
-  if (truth !== "online" && truth !== "degraded") return { word: word("truth", truth), kind: truth };
-  if (!bed.reading) return { word: word("truth", truth), kind: truth };
+  if (!isRead(bed)) return { word: word("truth", truth), kind: truth };
   const label = bed.reading.label;
   if (label === null) return { word: t("reading.none"), kind: "unsure" };
   if (bed.rank === 1) return { word: word("label", label), kind: "attention" };
@@ -17,9 +21,13 @@ export function stateOf(bed) {
 
 /** Since when, UTC seconds. */
 export function stateSince(bed) {
-  const truth = bed.truth?.state;
-  const labelled = (truth === "online" || truth === "degraded") && bed.reading;
-  return labelled ? bed.reading.since : bed.truth?.since;
+  return isRead(bed) ? bed.reading.since : bed.truth?.since;
+}
+
+/** The probability of the present label in words; empty where there is no label. */
+export function chanceOf(bed) {
+  const label = isRead(bed) ? bed.reading.label : null;
+  return label === null ? "" : percent(bed.reading.p[label] ?? 0);
 }
 
 /** Why a connection is as it is; the node's own words as they came. */

@@ -17,6 +17,7 @@ export function timeline(body) {
   let plot = null;
   let shown = "";
   let points = [];
+  let newest = null;
 
   function colour(n) {
     return getComputedStyle(document.documentElement).getPropertyValue(n < 0 ? "--muted" : `--series-${(n % 9) + 1}`).trim();
@@ -76,6 +77,7 @@ export function timeline(body) {
   }
 
   function draw(bed, detail) {
+    newest = [bed, detail];
     const labels = detail.node?.labels?.length ? detail.node.labels : Object.keys(bed.reading?.p_smooth ?? {});
     points = detail.points.filter(([at]) => at > now() - SHOWN_S);
     const look = `${labels} ${document.documentElement.dataset.theme} ${language()}`;
@@ -95,10 +97,13 @@ export function timeline(body) {
 
   const sized = new ResizeObserver(() => plot?.setSize({ width: Math.max(box.clientWidth, 200), height: 220 }));
   sized.observe(box);
+  // Time goes on where nothing is read any more.
+  const timer = setInterval(() => newest && draw(...newest), 1000);
   return {
     draw,
     end() {
       sized.disconnect();
+      clearInterval(timer);
       plot?.destroy();
     },
   };

@@ -1,0 +1,51 @@
+"""With what somebody comes to a broker, and what it means where that is refused."""
+
+from __future__ import annotations
+
+import ssl
+
+import aiomqtt
+import structlog
+from paho.mqtt.reasoncodes import ReasonCode
+
+from daemon.errors import ConfigError
+from daemon.mqtt_settings import Reach, read_password
+from daemon.tls import meaning, tls_context
+
+log = structlog.get_logger("login")
+
+# Bad user name or password, not authorised, banned, bad authentication method (MQTT 5, 3.2.2.2).
+_REFUSALS = {134, 135, 138, 140}
+
+
+class Login:
+    """password, tls: those of now, or the last good ones. Raises ConfigError where they were never good."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self.password: str | None = read_password(reach)
+        self.tls: ssl.SSLContext | None = tls_context(reach)
+        self._unreadable = ""
+
+    def renew(self) -> None:
+        """Certificates and passwords are replaced over the months: to be called at every connection."""
+        try:
+            self.password, self.tls = read_password(self._reach), tls_context(self._reach)
+            self._unreadable = ""
+        except ConfigError as why:
+            if str(why) != self._unreadable:
+                self._unreadable = str(why)
+                log.error("going on with the login as it was", reason=self._unreadable)
+
+
+def number(why: aiomqtt.MqttError) -> int | None:
+    """The reason code that the broker gave, where it gave one."""
+    code = getattr(why, "rc", None)
+    return int(code.value) if isinstance(code, ReasonCode) else None
+
+
+def explain(why: aiomqtt.MqttError, reach: Reach) -> tuple[str, bool]:
+    """Why a connection failed, and whether the broker will not have us as we come."""
+    if number(why) in _REFUSALS:
+        return f"the login ({why.rc}): check {reach.table}.username and the password", True  # type: ignore[attr-defined]
+    return meaning(str(why), reach)
