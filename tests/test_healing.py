@@ -15,6 +15,7 @@ from broker import Listener, Mosquitto, listening
 from node import configuration, serving, stream
 
 from daemon.clocks import ClockWatch, UtcStamps
+from daemon.messages import StreamHealth
 from daemon.sources import make_source
 from daemon.sources.base import SourceEvent
 from daemon.sources.feed import Feed
@@ -30,6 +31,16 @@ def outlet(part: Callable[..., Any]) -> Callable[..., Any]:
         return one
 
     return start
+
+
+def states(ear: Listener) -> list[str]:
+    return [told["state"] for told in ear.under("bed/status")]
+
+
+def accounted(told: StreamHealth) -> int:
+    """Windows of which it is known what became of them."""
+    spoken = told.labels + told.abstained
+    return told.windows_calibrating + told.windows_dropped + told.windows_stale + spoken
 
 
 def last(ear: Listener) -> dict[str, Any]:
@@ -59,10 +70,12 @@ def test_a_doubled_outlet_is_refused_and_heals_when_one_goes(
 def test_a_headset_that_comes_back_as_another_is_another_measurement(
     mosquitto: Mosquitto, tmp_path: Path, outlet: Callable[..., Any]
 ) -> None:
+    # Killed, it is lost at once: a machine that is busy for seconds is not to be taken for that.
+    source = 'kind = "lsl", name = "headset", stall_s = 10'
     first = outlet("--labels", "Fp1,Fp2,C3,C4")
 
     async def body() -> None:
-        toml = stream("bed", 'kind = "lsl", name = "headset", stall_s = 1.0', "calibration_s = 4")
+        toml = stream("bed", source, "calibration_s = 4")
         async with (
             listening(mosquitto.port) as ear,
             serving(configuration(tmp_path, mosquitto.port, toml)) as running,
@@ -71,8 +84,9 @@ def test_a_headset_that_comes_back_as_another_is_another_measurement(
             assert set(ear.under("bed/quality")[-1]["channels"]) == {"Fp1", "Fp2", "C3", "C4"}
             first.kill()
             await ear.until(lambda: last(ear)["state"] == "offline", 30)
+            known = len(ear.under("bed/status"))
             outlet("--labels", "O1,O2,P3,P4,Cz,Pz", "--rate", 500, "--source-id", "another")
-            await ear.until(lambda: last(ear)["state"] == "calibrating", 30)
+            await ear.until(lambda: "calibrating" in states(ear)[known:], 30)
             before = len(ear.under("bed/quality"))
             await ear.until(lambda: len(ear.under("bed/quality")) > before, 60)
             assert len(ear.under("bed/quality")[-1]["channels"]) == 6
@@ -81,7 +95,7 @@ def test_a_headset_that_comes_back_as_another_is_another_measurement(
             assert health is not None
             told = health.streams["bed"]
             assert (told.rate_nominal, told.reconnects) == (500.0, 1)
-            assert told.windows == told.windows_calibrating + told.labels + told.abstained
+            assert accounted(told) == told.windows
 
     asyncio.run(body())
 
@@ -97,9 +111,10 @@ def test_a_rate_that_lies_degrades_the_stream_and_says_what_to_do(
             listening(mosquitto.port) as ear,
             serving(configuration(tmp_path, mosquitto.port, toml)) as running,
         ):
-            await ear.until(lambda: last(ear)["state"] == "degraded", 40)
-            assert "claims 250 Hz and sends 24" in last(ear)["detail"]
-            assert "`rate`" in last(ear)["detail"]
+            await ear.until(lambda: "claims 250 Hz" in last(ear)["detail"], 40)
+            detail = last(ear)["detail"]
+            assert last(ear)["state"] == "degraded" and "`rate`" in detail
+            assert float(detail.split("sends ")[1].split(":")[0]) == pytest.approx(240, rel=0.01)
             await running.finish()
 
     asyncio.run(body())
@@ -118,19 +133,18 @@ def test_after_a_blocked_event_loop_no_label_is_older_than_a_window(
             before = len(ear.under("bed/emotion"))
             time.sleep(9)  # noqa: ASYNC251 (this is the fault under test)
             await ear.until(lambda: len(ear.under("bed/emotion")) >= before + 3, 60)
-            assert all(m["latency_ms"]["total"] < 10_000 for m in ear.under("bed/emotion"))
-            ends = [m["window"]["end"] for m in ear.under("bed/emotion")]
-            assert ends == sorted(ends)
             await running.finish()
             health = running.service.last_health
             assert health is not None
             told = health.streams["bed"]
             assert told.windows_stale >= 1
-            spoken = told.labels + told.abstained
-            assert spoken == len(ear.under("bed/emotion"))
-            assert (
-                told.windows == told.windows_calibrating + told.windows_dropped + told.windows_stale + spoken
-            )
+            # The broker has all of them, the listener may still be hearing the last.
+            await ear.until(lambda: len(ear.under("bed/emotion")) >= told.labels + told.abstained)
+            assert len(ear.under("bed/emotion")) == told.labels + told.abstained
+            assert accounted(told) == told.windows
+            assert all(m["latency_ms"]["total"] < 10_000 for m in ear.under("bed/emotion"))
+            ends = [m["window"]["end"] for m in ear.under("bed/emotion")]
+            assert ends == sorted(ends)
 
     asyncio.run(body())
 

@@ -132,6 +132,8 @@ def test_amended_rejected_and_told_by_a_pointer(
         file = configuration(tmp_path, mosquitto.port, toml)
         async with listening(mosquitto.port) as ear, serving(file) as running:
             await asyncio.wait_for(running.task, 60)
+            # The broker has all of them, the listener may still be hearing the last.
+            await ear.until(lambda: len(drafts(ear)) >= archived(tmp_path))
             assert {told["trigger"] for told in drafts(ear)} >= {
                 "end of the episode", "stable change", "every 0.02 min",
             }  # fmt: skip
@@ -171,6 +173,14 @@ def test_amended_rejected_and_told_by_a_pointer(
         assert verify(tmp_path / "state" / FILE).bad is None
 
     asyncio.run(body())
+
+
+def archived(folder: Path) -> int:
+    db = sqlite3.connect(folder / "state" / FILE)
+    try:
+        return int(db.execute("select count(*) from record").fetchone()[0])
+    finally:
+        db.close()
 
 
 def stored(folder: Path, ref: dict[str, Any]) -> bytes:
