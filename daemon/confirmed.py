@@ -46,14 +46,25 @@ class ConfirmedClient(aiomqtt.Client):
         mqtt: Mqtt,
         password: str | None,
         tls: ssl.SSLContext | None,
-        will: aiomqtt.Will,
+        will: aiomqtt.Will | None,
         hear: Callable[[aiomqtt.Message], None] | None = None,
+        *,
+        role: str = "",
+        packet_bytes: int = MAX_PACKET_BYTES,
+        held: int | None = None,
     ):
         """hear: called with each message as it arrives; None leaves them to `messages`. aiomqtt's queue takes
         one message a turn of the event loop and gives one out in several: whoever sends quickly enough
-        would have it throw others' commands away."""
+        would have it throw others' commands away.
+
+        role: what sets this connection's name apart from another one of the same node. packet_bytes: the
+        largest that may be sent to us. held: what arrives is confirmed by `confirm` alone, and the broker
+        sends no more than so many that are not; None confirms at once.
+        """
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        connect.MaximumPacketSize = MAX_PACKET_BYTES
+        connect.MaximumPacketSize = packet_bytes
+        if held is not None:
+            connect.ReceiveMaximum = held
         self._socket_log = _SocketLog()
         super().__init__(
             mqtt.host,
@@ -62,7 +73,7 @@ class ConfirmedClient(aiomqtt.Client):
             password=password,
             # Always the same: at a reconnection the broker then ends our former connection, and says
             # its will, before we say that we are online; and two daemons of one name are noticed.
-            identifier=f"eegcopilot-{mqtt.site}-{mqtt.node}",
+            identifier=f"eegcopilot-{mqtt.site}-{mqtt.node}{role and '.'}{role}",
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
             will=will,
@@ -77,6 +88,7 @@ class ConfirmedClient(aiomqtt.Client):
             # label, back until the broker's delayed acknowledgement of the first, 40 ms later.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
+        self._client.manual_ack_set(held is not None)
         self._unconfirmed: dict[int, asyncio.Future[int]] = {}
         self._hear = hear
         self._broken: asyncio.Future[None] = self._loop.create_future()
@@ -118,6 +130,10 @@ class ConfirmedClient(aiomqtt.Client):
         else:
             self._unconfirmed[info.mid] = answer
         return answer
+
+    def confirm(self, message: aiomqtt.Message) -> None:
+        """We have done what it asked for: the broker may forget it. Where the connection is gone it has."""
+        self._client.ack(message.mid, message.qos)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None

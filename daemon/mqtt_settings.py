@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, structs
 
 from daemon.errors import ConfigError
 from daemon.secret_files import check_file, check_private, credential, place, read_secret
+from daemon.topics import FLEET
 
 # One level of an MQTT topic: nothing a broker or a subscriber could take for a wildcard or a level.
 NAME = r"^[A-Za-z0-9_-]{1,64}\Z"
@@ -73,6 +74,8 @@ def check(mqtt: Mqtt) -> None:
             f"mqtt.host: {mqtt.host!r} is another machine and the connection is not encrypted: "
             "set mqtt.tls = true (or mqtt.ca_file), or mqtt.plain_over_network = true if you mean it"
         )
+    if mqtt.node == FLEET:
+        raise ConfigError(f"mqtt.node: {FLEET!r} is reserved for what nodes and readers say to each other")
     if mqtt.encrypted and mqtt.plain_over_network:
         raise ConfigError("mqtt.plain_over_network: the connection is encrypted: leave it out")
     if (mqtt.key_file is None) != (mqtt.cert_file is None):

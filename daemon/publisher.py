@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import ssl
 from collections.abc import Callable
 
 import aiomqtt
@@ -13,20 +12,16 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.confirmed import ConfirmedClient
-from daemon.errors import ConfigError, LoginError
+from daemon.login import Login
 from daemon.messages import Info
-from daemon.mqtt_settings import Mqtt, read_password, warnings
+from daemon.mqtt_settings import Mqtt, warnings
 from daemon.outbox import Outbox
 from daemon.post import Post
 from daemon.sending import CONFIRM_S, Sender
-from daemon.tls import meaning, tls_context
 
 log = structlog.get_logger("publisher")
 
 _BACKOFF_S = (0.25, 15.0)
-# Bad user name or password, not authorised, banned, bad authentication method (MQTT 5, 3.2.2.2).
-_REFUSALS = {134, 135, 138, 140}
-_TAKEN_OVER = 142
 
 
 class Publisher:
@@ -46,7 +41,6 @@ class Publisher:
 
         Raises ConfigError for certificates or a password file that cannot be used.
         """
-        self.connects = 0
         self.sender = Sender(outbox)
         self.online = asyncio.Event()
         self._mqtt = mqtt
@@ -54,11 +48,12 @@ class Publisher:
         self._post = post
         self._birth = birth
         self._command = command
-        self._note = note
-        self._password = read_password(mqtt)
-        self._tls: ssl.SSLContext | None = tls_context(mqtt)
-        self._unreadable = ""
+        self._login = Login(mqtt, note)
         self._seqs: tuple[int, int] | None = None
+
+    @property
+    def connects(self) -> int:
+        return self._login.connects
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, and then until the outbox is empty or its patience has ended.
@@ -78,7 +73,7 @@ class Publisher:
                 if not _unheard(why):
                     # The broker may have said the will of this attempt: its number is not to be said again.
                     self._seqs = None
-                said = self._explain(why, said)
+                said = self._login.explain(why, said)
             finally:
                 self.online.clear()
             if self.connects > before:
@@ -92,47 +87,18 @@ class Publisher:
                 return
             backoff = min(2 * backoff, _BACKOFF_S[1])
 
-    def _explain(self, why: aiomqtt.MqttError, said: str) -> str:
-        """Logs a failure once for each run of equal ones; raises LoginError where waiting is useless."""
-        code = getattr(why, "rc", None)
-        number = code.value if isinstance(code, ReasonCode) else None
-        where = f"{self._mqtt.host}:{self._mqtt.port}"
-        reason, final = meaning(str(why))
-        if number in _REFUSALS:
-            reason, final = f"the login ({code}): check mqtt.username and the password", True
-        if final and reason != said:
-            self._note("broker", "node refused", broker=where, reason=reason)
-        if final and self.connects == 0:
-            raise LoginError(f"broker {where} refuses {'' if number else 'this node: '}{reason}") from None
-        if number == _TAKEN_OVER:
-            reason += ": another daemon has the same mqtt.site and mqtt.node, give one of them another name"
-        if reason != said:
-            # Neither waiting nor a new attempt mends a certificate: somebody has to be told.
-            tell = log.error if final or "certificate" in reason else log.warning
-            tell("no broker, trying again", broker=where, reason=reason)
-        return reason
-
-    def _renew(self) -> None:
-        """Certificates and passwords are replaced over the months: those of now, or the last good ones."""
-        try:
-            self._password, self._tls = read_password(self._mqtt), tls_context(self._mqtt)
-            self._unreadable = ""
-        except ConfigError as why:
-            if str(why) != self._unreadable:
-                self._unreadable = str(why)
-                log.error("going on with the login as it was", reason=self._unreadable)
-
     async def _session(self, stop: asyncio.Event) -> None:
         topics = self._post.topics
-        self._renew()
+        self._login.renew()
         if self._seqs is None:
             self._seqs = self._outbox.next_seq(topics.status), self._outbox.next_seq(topics.status)
         hello, goodbye = self._seqs
         # The will and the clean goodbye share a number: only one of them is ever said.
         will = aiomqtt.Will(topics.status, self._post.node_status("offline", goodbye), 1, True)
-        async with ConfirmedClient(self._mqtt, self._password, self._tls, will, self._command) as client:
+        login = self._login
+        async with ConfirmedClient(self._mqtt, login.password, login.tls, will, self._command) as client:
             self._seqs = None
-            self.connects += 1
+            login.connects += 1
             told = self._outbox.alarms.lines
             await self._say(client, topics.status, self._post.node_status("online", hello, told))
             await self._say(client, topics.info, self._post.info(self._birth()))
@@ -141,7 +107,7 @@ class Publisher:
                 log.error(
                     "the broker denies the subscription: commands will not arrive", topic=topics.commands
                 )
-            log.info("broker connected", broker=f"{self._mqtt.host}:{self._mqtt.port}", times=self.connects)
+            log.info("broker connected", broker=login.broker, times=self.connects)
             self.online.set()
             listen = asyncio.create_task(client.ended(), name="mqtt-listen")
             drain = asyncio.create_task(self.sender.drain(client, stop), name="mqtt-drain")
