@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _verb(verbs, "run", "run", "run the daemon")
     run.add_argument("config", metavar="CONFIG", help="TOML file")
+    _reader(_verb(verbs, "reader", "reader", "read windows for nodes with a remote reader, one of a pool"))
     check = _verb(verbs, "check-config", "check_config", "check a configuration and its bundle, and stop")
     check.add_argument("config", metavar="CONFIG", help="TOML file")
 
@@ -181,6 +182,21 @@ def _guidance(guidance: argparse.ArgumentParser) -> None:
         )
     check = what.add_parser("check", help="check entries after editing")
     check.add_argument("folder", metavar="FOLDER", nargs="?", help="default: the shipped ones")
+
+
+def _reader(reader: argparse.ArgumentParser) -> None:
+    reader.epilog = "Each reader of a pool has a name of its own. See docs/fleet.md."
+    where = reader.add_mutually_exclusive_group(required=True)
+    where.add_argument("--config", metavar="CONFIG", help="TOML file (see reader.toml)")
+    where.add_argument("--broker", metavar="HOST[:PORT]", help="without a file, for a broker without a login")
+    reader.add_argument("--site", default="home", help="with --broker (default: %(default)s)")
+    reader.add_argument("--name", default="reader-1", help="with --broker (default: %(default)s)")
+    reader.add_argument(
+        "--bundle", metavar="FOLDER", help="with --broker: the model (default: the shipped one)"
+    )
+    reader.add_argument(
+        "--threads", type=between(1, 64), default=1, metavar="N", help="with --broker (default: %(default)s)"
+    )
 
 
 def _label(label: argparse.ArgumentParser) -> None:

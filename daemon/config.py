@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,11 +37,15 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     """bundle: folder of the model, None for the shipped one. threads: of one model run.
 
     trusted_keys: public keys; where there are any, one of them has to have signed the bundle.
+    reader: `remote` asks a pool of `eeg-copilot reader` with the same bundle, over the same broker; what it
+    has not answered after late_s seconds is read here.
     """
 
     bundle: str | None = None
     trusted_keys: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     threads: Annotated[int, Meta(ge=1, le=64)] = 2
+    reader: Literal["local", "remote"] = "local"
+    late_s: Annotated[float, Meta(ge=0.1, le=5)] = 1.0
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,14 +171,19 @@ def _resolve(config: Config, folder: Path) -> Config:
     )
 
 
-def _check(config: Config) -> None:
-    """What no type can say: values that only make sense together."""
-    mqtt_settings.check(config.mqtt)
-    for number, key in enumerate(config.model.trusted_keys):
+def check_trusted(keys: Sequence[str]) -> None:
+    """Raises ConfigError where one of `model.trusted_keys` is no public key."""
+    for number, key in enumerate(keys):
         try:
             public_key(key)
         except KeyFileError as why:
             raise ConfigError(f"model.trusted_keys[{number}]: {why}") from None
+
+
+def _check(config: Config) -> None:
+    """What no type can say: values that only make sense together."""
+    mqtt_settings.check(config.mqtt)
+    check_trusted(config.model.trusted_keys)
     names: set[str] = set()
     for number, stream in enumerate(config.stream):
         if stream.name in names:

@@ -51,18 +51,22 @@ class ConfirmedClient(aiomqtt.Client):
         hear: Callable[[aiomqtt.Message], None] | None = None,
         most_bytes: int = MAX_PACKET_BYTES,
         kept_s: int = 0,
+        held: int | None = None,
     ):
         """hear: called with each message as it arrives; None leaves them to `messages`. aiomqtt's queue takes
         one message a turn of the event loop and gives one out in several: whoever sends quickly enough
         would have it throw others' commands away.
 
         most_bytes: of a packet that the broker may send. kept_s: how long it keeps our subscriptions, and
-        what they bring, while we are away, seconds.
+        what they bring, while we are away, seconds. held: what arrives is done only when `done_with` says so,
+        and the broker sends no more than so many that are not; None confirms at once.
         """
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         connect.MaximumPacketSize = most_bytes
         if kept_s:
             connect.SessionExpiryInterval = kept_s
+        if held is not None:
+            connect.ReceiveMaximum = held
         self._socket_log = _SocketLog()
         super().__init__(
             reach.host,
@@ -84,6 +88,7 @@ class ConfirmedClient(aiomqtt.Client):
             # label, back until the broker's delayed acknowledgement of the first, 40 ms later.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
+        self._client.manual_ack_set(held is not None)
         self._unconfirmed: dict[int, asyncio.Future[int]] = {}
         self._hear = hear
         self._broken: asyncio.Future[None] = self._loop.create_future()
@@ -154,6 +159,10 @@ class ConfirmedClient(aiomqtt.Client):
         if not answer.done():
             raise aiomqtt.MqttError("the broker does not answer")
         return answer.result()
+
+    def done_with(self, message: aiomqtt.Message) -> None:
+        """We have done what it asked for: the broker may forget it. Where the connection is gone it has."""
+        self._client.ack(message.mid, message.qos)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None

@@ -12,6 +12,7 @@ from daemon.messages import (
     Info,
     NodeStatus,
     Quality,
+    ReaderMessage,
     Response,
     StreamStatus,
     WindowMessage,
@@ -22,6 +23,7 @@ AnyMessage = (
     NodeStatus
     | Info
     | Health
+    | ReaderMessage
     | StreamStatus
     | Quality
     | Emotion

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from daemon.commands import Commands
 from daemon.drafting import Drafting
+from daemon.fleet.pool import Pool
 from daemon.latency import Latencies
+from daemon.memory import rss_mib
 from daemon.messages import Health
 from daemon.outbox import Outbox
 from daemon.publisher import Publisher
 from daemon.stream import Stream
-
-
-def rss_mib() -> float:
-    """Resident memory of this process, MiB; its peak where /proc is not to be seen."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 class Checkup:
@@ -37,6 +27,7 @@ class Checkup:
         commands: Commands,
         latencies: Latencies,
         drafting: Drafting | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._began = time.monotonic()
         self._streams = streams
@@ -45,6 +36,7 @@ class Checkup:
         self._commands = commands
         self._latencies = latencies
         self._drafting = drafting
+        self._pool = pool
 
     def health(self) -> Health:
         return Health(
@@ -63,4 +55,5 @@ class Checkup:
             streams={name: stream.health() for name, stream in self._streams.items()},
             alarms=self._outbox.alarms.lines,
             drafts={} if self._drafting is None else self._drafting.counts(),
+            pool={} if self._pool is None else self._pool.counts(),
         )

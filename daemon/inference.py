@@ -29,6 +29,9 @@ LOSSLESS_ROOM = 32
 MAX_BATCH = 32
 
 
+Batch = list[tuple[CompressedWindow, Person]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """A window to read, or an abstention that has to keep its place among the readings."""
@@ -166,18 +169,20 @@ class Inference:
             for request in requests
             if isinstance(request.item, CompressedWindow)
         ]
-        self._busy_since = time.monotonic()
-        try:
-            loop = asyncio.get_running_loop()
-            readings = iter(await loop.run_in_executor(thread, self._run, batch) if batch else [])
-        finally:
-            self._busy_since = None
+        readings = iter(await self._readings(thread, batch) if batch else [])
         for lane, requests in taken:
             for request in requests:
                 item = request.item
                 lane.deliver(item if isinstance(item, Reading) else next(readings), request.wearer)
             lane.done()
 
-    def _run(self, batch: list[tuple[CompressedWindow, Person]]) -> list[Reading]:
-        with self._turns.reading():
-            return self._reader.read(batch)
+    async def _readings(self, thread: ThreadPoolExecutor, batch: Batch) -> list[Reading]:
+        return await asyncio.get_running_loop().run_in_executor(thread, self._run, batch)
+
+    def _run(self, batch: Batch) -> list[Reading]:
+        self._busy_since = time.monotonic()
+        try:
+            with self._turns.reading():
+                return self._reader.read(batch)
+        finally:
+            self._busy_since = None

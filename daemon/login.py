@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 import aiomqtt
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
-from daemon.errors import ConfigError
-from daemon.mqtt_settings import Reach, read_password
+from daemon.errors import ConfigError, LoginError
+from daemon.mqtt_settings import Mqtt, Reach, read_password
 from daemon.tls import meaning, tls_context
 
 log = structlog.get_logger("login")
 
 # Bad user name or password, not authorised, banned, bad authentication method (MQTT 5, 3.2.2.2).
 _REFUSALS = {134, 135, 138, 140}
+_TAKEN_OVER = 142
 
 
 class Login:
@@ -49,3 +51,36 @@ def explain(why: aiomqtt.MqttError, reach: Reach) -> tuple[str, bool]:
     if number(why) in _REFUSALS:
         return f"the login ({why.rc}): check {reach.table}.username and the password", True  # type: ignore[attr-defined]
     return meaning(str(why), reach)
+
+
+class NodeLogin(Login):
+    """A node's, which tells its operator what fails. connects: how often the broker has let us in.
+
+    note: enters a deed into the audit trail (actor, action, details).
+    """
+
+    def __init__(self, mqtt: Mqtt, note: Callable[..., None] = lambda *_, **__: None) -> None:
+        """Raises ConfigError for certificates or a password file that cannot be used."""
+        super().__init__(mqtt)
+        self.connects = 0
+        self._mqtt = mqtt
+        self._note = note
+
+    def failed(self, why: aiomqtt.MqttError, said: str) -> str:
+        """Logs a failure once for each run of equal ones; raises LoginError where waiting is useless.
+
+        said: what this returned for the failure before.
+        """
+        code, where = number(why), self._mqtt.where
+        reason, final = explain(why, self._mqtt)
+        if final and reason != said:
+            self._note("broker", "node refused", broker=where, reason=reason)
+        if final and self.connects == 0:
+            raise LoginError(f"broker {where} refuses {'' if code else 'this node: '}{reason}") from None
+        if code == _TAKEN_OVER:
+            reason += ": another daemon has the same mqtt.site and mqtt.node, give one of them another name"
+        if reason != said:
+            # Neither waiting nor a new attempt mends a certificate: somebody has to be told.
+            tell = log.error if final or "certificate" in reason else log.warning
+            tell("no broker, trying again", broker=where, reason=reason)
+        return reason

@@ -115,7 +115,8 @@ class Health(Message, frozen=True, kw_only=True, tag="eegcopilot.health/1"):
     """uptime_s: seconds. rss_mib: resident memory. outbox: counts of messages.
 
     drafts: made, signed, failed and the like; empty where they are switched off. alarms: as in the node's
-    status.
+    status. pool: of a node with a remote reader, windows asked, answered, read_here, and messages resent,
+    late, duplicates, strange; empty for others.
     """
 
     uptime_s: float
@@ -126,6 +127,25 @@ class Health(Message, frozen=True, kw_only=True, tag="eegcopilot.health/1"):
     streams: dict[str, StreamHealth]
     drafts: dict[str, int] = msgspec.field(default_factory=dict)
     alarms: list[str] = []
+    pool: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class ReaderMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.reader/1"):
+    """A worker of a pool of readers; `offline` is said by the broker, as the will.
+
+    seq counts from `started`: a worker keeps nothing. bundle, sha256: of the model that it reads with.
+    counts: questions read, and such as were left unread because they were overdue, repeated or malformed;
+    answers that nobody was there to hear (unheard) or that the broker denied. waiting: questions, now.
+    """
+
+    state: NodeState
+    started: str
+    bundle: str
+    sha256: str
+    rss_mib: float = 0.0
+    latency_ms: dict[str, Percentiles] = msgspec.field(default_factory=dict)
+    waiting: int = 0
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Calibration(Struct, frozen=True):

@@ -122,6 +122,12 @@ def _node(health: Health, connected: bool) -> Iterator[Metric]:
     yield gone
     for name, what in _MQTT.items():
         yield CounterMetricFamily(f"eegcopilot_mqtt_{name}", what, health.mqtt.get(name, 0))
+    pool = CounterMetricFamily(
+        "eegcopilot_pool", "windows asked of a pool of readers, by what became of them", labels=["what"]
+    )
+    for key, count in health.pool.items():
+        pool.add_metric([key], count)
+    yield pool
     drafts = CounterMetricFamily("eegcopilot_drafts", "drafts by what became of them", labels=["what"])
     for key, count in health.drafts.items():
         drafts.add_metric([key], count)

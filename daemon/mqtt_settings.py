@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, structs
 
 from daemon.errors import ConfigError
 from daemon.secret_files import check_file, check_private, credential, place, read_secret
+from daemon.topics import FLEET
 
 # One level of an MQTT topic: nothing a broker or a subscriber could take for a wildcard or a level.
 NAME = r"^[A-Za-z0-9_-]{1,64}\Z"
@@ -67,6 +68,14 @@ class Mqtt(Reach, frozen=True, forbid_unknown_fields=True):
     broker_log: str | None = None
     reading_expiry_s: Annotated[int, Meta(ge=1, le=86400)] = 60
 
+    def identifier(self, role: str = "") -> str:
+        """The name of a connection: role sets it apart from another one of the same node.
+
+        Always the same: at a reconnection the broker then ends our former connection, and says its will,
+        before we say that we are online; and two daemons of one name are noticed.
+        """
+        return f"eegcopilot-{self.site}-{self.node}{role and '.'}{role}"
+
 
 R = TypeVar("R", bound=Reach)
 
@@ -85,6 +94,8 @@ def check(reach: Reach) -> None:
             f"set {table}.tls = true (or {table}.ca_file), or {table}.plain_over_network = true "
             "if you mean it"
         )
+    if getattr(reach, "node", None) == FLEET:
+        raise ConfigError(f"{table}.node: {FLEET!r} is reserved for what nodes and readers say to each other")
     if reach.encrypted and reach.plain_over_network:
         raise ConfigError(f"{table}.plain_over_network: the connection is encrypted: leave it out")
     if (reach.key_file is None) != (reach.cert_file is None):

@@ -12,8 +12,7 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.confirmed import ConfirmedClient
-from daemon.errors import LoginError
-from daemon.login import Login, explain, number
+from daemon.login import NodeLogin
 from daemon.messages import Info
 from daemon.mqtt_settings import Mqtt, warnings
 from daemon.outbox import Outbox
@@ -23,7 +22,6 @@ from daemon.sending import CONFIRM_S, Sender
 log = structlog.get_logger("publisher")
 
 _BACKOFF_S = (0.25, 15.0)
-_TAKEN_OVER = 142
 
 
 class Publisher:
@@ -43,7 +41,6 @@ class Publisher:
 
         Raises ConfigError for certificates or a password file that cannot be used.
         """
-        self.connects = 0
         self.sender = Sender(outbox)
         self.online = asyncio.Event()
         self._mqtt = mqtt
@@ -51,9 +48,12 @@ class Publisher:
         self._post = post
         self._birth = birth
         self._command = command
-        self._note = note
-        self._login = Login(mqtt)
+        self._login = NodeLogin(mqtt, note)
         self._seqs: tuple[int, int] | None = None
+
+    @property
+    def connects(self) -> int:
+        return self._login.connects
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, and then until the outbox is empty or its patience has ended.
@@ -73,7 +73,7 @@ class Publisher:
                 if not _unheard(why):
                     # The broker may have said the will of this attempt: its number is not to be said again.
                     self._seqs = None
-                said = self._explain(why, said)
+                said = self._login.failed(why, said)
             finally:
                 self.online.clear()
             if self.connects > before:
@@ -87,22 +87,6 @@ class Publisher:
                 return
             backoff = min(2 * backoff, _BACKOFF_S[1])
 
-    def _explain(self, why: aiomqtt.MqttError, said: str) -> str:
-        """Logs a failure once for each run of equal ones; raises LoginError where waiting is useless."""
-        code, where = number(why), self._mqtt.where
-        reason, final = explain(why, self._mqtt)
-        if final and reason != said:
-            self._note("broker", "node refused", broker=where, reason=reason)
-        if final and self.connects == 0:
-            raise LoginError(f"broker {where} refuses {'' if code else 'this node: '}{reason}") from None
-        if code == _TAKEN_OVER:
-            reason += ": another daemon has the same mqtt.site and mqtt.node, give one of them another name"
-        if reason != said:
-            # Neither waiting nor a new attempt mends a certificate: somebody has to be told.
-            tell = log.error if final or "certificate" in reason else log.warning
-            tell("no broker, trying again", broker=where, reason=reason)
-        return reason
-
     async def _session(self, stop: asyncio.Event) -> None:
         topics = self._post.topics
         self._login.renew()
@@ -111,12 +95,12 @@ class Publisher:
         hello, goodbye = self._seqs
         # The will and the clean goodbye share a number: only one of them is ever said.
         will = aiomqtt.Will(topics.status, self._post.node_status("offline", goodbye), 1, True)
-        # Always the same name: at a reconnection the broker then ends our former connection, and says its
-        # will, before we say that we are online; and two daemons of one name are noticed.
-        name = f"eegcopilot-{self._mqtt.site}-{self._mqtt.node}"
-        async with ConfirmedClient(self._mqtt, name, self._login, will=will, hear=self._command) as client:
+        login = self._login
+        async with ConfirmedClient(
+            self._mqtt, self._mqtt.identifier(), login, will=will, hear=self._command
+        ) as client:
             self._seqs = None
-            self.connects += 1
+            login.connects += 1
             told = self._outbox.alarms.lines
             await self._say(client, topics.status, self._post.node_status("online", hello, told))
             await self._say(client, topics.info, self._post.info(self._birth()))

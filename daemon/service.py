@@ -15,6 +15,8 @@ from daemon.archive import Archive
 from daemon.commands import Commands
 from daemon.config import Config
 from daemon.config import Stream as StreamSettings
+from daemon.fleet.inference import FleetInference
+from daemon.fleet.pool import Pool
 from daemon.health import Checkup
 from daemon.inference import Inference
 from daemon.latency import Latencies
@@ -83,7 +85,8 @@ class Service:
             )
             self._session = outbox.session
             turns, latencies = Turns(), Latencies()
-            inference = Inference(self._reader, turns)
+            pool = self._pool(alarms)
+            inference = FleetInference(self._reader, pool, turns) if pool else Inference(self._reader, turns)
             post = Post(outbox, Topics(mqtt.site, mqtt.node), mqtt.reading_expiry_s)
             archive = whole.enter_context(Archive(config.state_directory()))
             records = self._records(archive, post, turns)
@@ -96,7 +99,7 @@ class Service:
             reception = Reception(whole, config, archive, config.state_directory())
             commands = Commands(streams, post, reception.door, reception.identities)
             publisher = Publisher(mqtt, outbox, post, self._info, commands.handle, reception.trail.refused)
-            checkup = Checkup(streams, outbox, publisher, commands, latencies, drafting)
+            checkup = Checkup(streams, outbox, publisher, commands, latencies, drafting, pool)
             self._streams, self._publisher = streams, publisher
             if config.metrics.enabled:
                 whole.enter_context(MetricsServer(config.metrics, checkup.health, publisher.online.is_set))
@@ -163,6 +166,12 @@ class Service:
         if not self._config.drafts.enabled:
             return None
         return Records(self._config, self._bundle, self._reader, post, turns, archive)
+
+    def _pool(self, alarms: Alarms) -> Pool | None:
+        model = self._config.model
+        if model.reader == "local":
+            return None
+        return Pool(self._config.mqtt, self._bundle, model.late_s, alarms)
 
     def _stream(
         self,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 ROOT = "eegcopilot/v1"
 REPLAY = "replay-outbox"
+# Stands where a node's name would: what nodes and the readers of a pool say to each other.
+FLEET = "fleet"
 
 
 @dataclass(frozen=True, slots=True)

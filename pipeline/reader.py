@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from pipeline.bundle import MODEL, TOKENIZER, Bundle
+from pipeline.bundle import MODEL, TOKENIZER, Bundle, Manifest
 from pipeline.decode import CHUNK, Writer
 from pipeline.errors import BundleError
 from pipeline.model import Model
@@ -53,18 +53,31 @@ class Reader:
         """
         return [self._reading(window, person) for window, person in batch]
 
+    def judge(self, window: CompressedWindow, person: Person) -> list[float]:
+        """Probability of each label, in the bundle's order. The window's span has no part in it."""
+        told = probabilities(self._scorer.scores(window, person), self._manifest.temperature)
+        return [float(p) for p in told]
+
     def _reading(self, window: CompressedWindow, person: Person) -> Reading:
         began = time.perf_counter()
-        told = probabilities(self._scorer.scores(window, person), self._manifest.temperature)
-        p = dict(zip(self._manifest.labels, told.tolist(), strict=True))
-        best = max(p, key=p.__getitem__)
-        unsure = p[best] < self._manifest.abstain_below
-        return Reading(
-            label=None if unsure else best,
-            p=p,
-            p_smooth=p,
-            span=window.span,
-            quality=window.quality.score,
-            reason=f"no label reaches {self._manifest.abstain_below:g}" if unsure else "",
-            infer_s=time.perf_counter() - began,
-        )
+        p = self.judge(window, person)
+        return verdict(self._manifest, window, p, time.perf_counter() - began)
+
+
+def verdict(manifest: Manifest, window: CompressedWindow, p: Sequence[float], infer_s: float) -> Reading:
+    """What the probabilities of a window's labels come to, whichever machine found them.
+
+    p: one a label, in the bundle's order. infer_s: what finding them took, seconds.
+    """
+    told = dict(zip(manifest.labels, p, strict=True))
+    best = max(told, key=told.__getitem__)
+    unsure = told[best] < manifest.abstain_below
+    return Reading(
+        label=None if unsure else best,
+        p=told,
+        p_smooth=told,
+        span=window.span,
+        quality=window.quality.score,
+        reason=f"no label reaches {manifest.abstain_below:g}" if unsure else "",
+        infer_s=infer_s,
+    )

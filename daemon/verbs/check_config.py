@@ -24,6 +24,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"  broker  {mqtt.host}:{mqtt.port}, {'TLS' if mqtt.encrypted else 'plain'}")
     print(f"  topics  {Topics(mqtt.site, mqtt.node).base}/…")
     print(f"  model   {bundle.id}: {', '.join(bundle.manifest.labels)}")
+    if config.model.reader == "remote":
+        print(f"  reader  the pool at the broker; this node after {config.model.late_s:g} s")
     print(f"  state   {config.state_directory()}")
     for stream in config.stream:
         print(f"  stream  {stream.name}: {stream.source.__struct_config__.tag}, {stream.subject}")

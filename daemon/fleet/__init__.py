@@ -1,0 +1,1 @@
+"""Windows of thin nodes, read by a pool of readers elsewhere."""
