@@ -27,7 +27,7 @@ demo: $(VENV)/.runtime ## Run everything embedded: broker, headset, daemon, subs
 	@$(BIN)/eeg-copilot demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDING),--recording $(RECORDING))
 
 test: $(VENV)/.dev $(VENV)/.system build/minilm/embedder.toml $(BOOTS) ## Run the tests, with real brokers, headsets and recordings
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import rule, common security mistakes
 	@$(BIN)/ruff check .

@@ -12,14 +12,13 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from daemon import mqtt_settings, signer_settings
-from daemon.config_errors import explain
 from daemon.draft_settings import Drafts
 from daemon.errors import ConfigError
 from daemon.mqtt_settings import HOST, Mqtt, Name
 from daemon.recording_settings import Recording
 from daemon.signer_settings import CommandRules, Signer
 from daemon.sources.settings import BrainFlowSource, RecordingSource, SourceSettings
-from daemon.toml_file import read_toml
+from daemon.toml_file import load_toml
 from pipeline.errors import KeyFileError
 from pipeline.keys import public_key
 
@@ -135,15 +134,12 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigError: one line with the file, the key's path, what was wrong, what is allowed.
     """
-    raw = read_toml(path)
-    try:
-        config = msgspec.convert(raw, Config)
-        config = _resolve(config, path.resolve().parent)
-        _check(config)
-    except msgspec.ValidationError as why:
-        raise ConfigError(f"{path}: {explain(why, raw, Config)}") from None
-    except ConfigError as why:
-        raise ConfigError(f"{path}: {why}") from None
+    return load_toml(path, Config, _finished)
+
+
+def _finished(config: Config, folder: Path) -> Config:
+    config = _resolve(config, folder)
+    _check(config)
     return config
 
 

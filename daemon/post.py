@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Unpack
 
 from daemon.messages import (
     Emotion,
@@ -22,6 +23,7 @@ from daemon.messages import (
 )
 from daemon.outbox import Keep, Outbox
 from daemon.record_messages import Answer, DraftMessage, SignedMessage
+from daemon.rows import Delivery
 from daemon.topics import Topics
 
 # Seconds after which nobody can use them any more.
@@ -67,25 +69,13 @@ class Post:
 
     def answer(self, stream: str, message: Answer, correlation: bytes | None) -> None:
         """Kept as long as an answer to a command: whoever asked has gone by then."""
-        self._put(
-            self.topics.of(stream, "answer"),
-            message,
-            keep=Keep.WHILE_FRESH,
-            expiry_s=RESPONSE_FRESH_S,
-            correlation=correlation,
-        )
+        self._reply(self.topics.of(stream, "answer"), message, correlation)
 
     def health(self, message: Health) -> None:
         self._put(self.topics.health, message, retain=True, keep=Keep.WHILE_FRESH, expiry_s=HEALTH_FRESH_S)
 
     def response(self, message: Response, correlation: bytes | None) -> None:
-        self._put(
-            self.topics.response,
-            message,
-            keep=Keep.WHILE_FRESH,
-            expiry_s=RESPONSE_FRESH_S,
-            correlation=correlation,
-        )
+        self._reply(self.topics.response, message, correlation)
 
     def harden(self) -> None:
         """See `Outbox.harden`."""
@@ -111,24 +101,10 @@ class Post:
         """The birth once more, where what it says has changed."""
         self._put(self.topics.info, message, retain=True)
 
-    def _put(
-        self,
-        topic: str,
-        message: Message,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        keep: Keep = Keep.ALWAYS,
-        expiry_s: float | None = None,
-        correlation: bytes | None = None,
-    ) -> None:
+    def _reply(self, topic: str, message: Message, correlation: bytes | None) -> None:
+        fresh = RESPONSE_FRESH_S
+        self._put(topic, message, keep=Keep.WHILE_FRESH, expiry_s=fresh, correlation=correlation)
+
+    def _put(self, topic: str, message: Message, **how: Unpack[Delivery]) -> None:
         payload = encode(stamped(message, self._outbox.peek_seq(topic), time.time()))
-        self._outbox.put(
-            topic,
-            payload,
-            qos=qos,
-            retain=retain,
-            keep=keep,
-            expiry_s=expiry_s,
-            correlation=correlation,
-        )
+        self._outbox.put(topic, payload, **how)

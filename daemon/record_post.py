@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
@@ -35,41 +36,22 @@ class RecordPost:
         stream = draft.provenance.stream
         # The same after a crash between telling and noting that it was told: so a subscriber sees it is one.
         message_id = uuid5(NAMESPACE_URL, f"urn:eegcopilot:{draft.id}:{draft.version}").hex
-        about = RecordRef(
-            id=draft.id, version=draft.version, status=draft.status, sha256=digest(draft), label=draft.label
-        )
-        record = msgspec.Raw(encode(draft)) if whole else NOTHING
-        told = msgspec.Raw(fhir) if whole else NOTHING
-        audit = AuditHead(head.number, head.hash)
-        if draft.signature is None:
-            self._post.draft(
-                stream,
-                DraftMessage(
-                    id=message_id,
-                    subject=draft.subject,
-                    episode=draft.episode.id,
-                    trigger=draft.provenance.trigger,
-                    draft=about,
-                    record=record,
-                    fhir=told,
-                    audit=audit,
-                ),
-            )
+        common: dict[str, Any] = {
+            "id": message_id,
+            "subject": draft.subject,
+            "episode": draft.episode.id,
+            "draft": RecordRef(draft.id, draft.version, draft.status, digest(draft), draft.label),
+            "record": msgspec.Raw(encode(draft)) if whole else NOTHING,
+            "fhir": msgspec.Raw(fhir) if whole else NOTHING,
+            "audit": AuditHead(head.number, head.hash),
+        }
+        signed = draft.signature
+        if signed is None:
+            self._post.draft(stream, DraftMessage(**common, trigger=draft.provenance.trigger))
         else:
             self._post.signed(
                 stream,
-                SignedMessage(
-                    id=message_id,
-                    subject=draft.subject,
-                    episode=draft.episode.id,
-                    who=draft.signature.who,
-                    when=draft.signature.when,
-                    decision=draft.signature.decision,
-                    draft=about,
-                    record=record,
-                    fhir=told,
-                    audit=audit,
-                ),
+                SignedMessage(**common, who=signed.who, when=signed.when, decision=signed.decision),
             )
 
     def harden(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TypedDict
 
 
 class Keep(enum.IntEnum):
@@ -17,6 +18,16 @@ class Keep(enum.IntEnum):
     """Worth nothing after its expiry: health, quality, answers to commands."""
     LONG = 3
     """Dropped only where the outbox is full and holds no reading any more: episodes, states."""
+
+
+class Delivery(TypedDict, total=False):
+    """How a message travels and how long it waits; what is left out is as `Outbox.put` has it."""
+
+    qos: int
+    retain: bool
+    keep: Keep
+    expiry_s: float | None
+    correlation: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,35 @@
-"""A TOML file as plain values, or one line about why not."""
+"""A TOML file as a record, or one line about why not."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from daemon.config_errors import one_line
+import msgspec
+
+from daemon.config_errors import explain, one_line
 from daemon.errors import ConfigError
 
+T = TypeVar("T")
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Raises ConfigError."""
+
+def load_toml(path: Path, kind: type[T], finish: Callable[[T, Path], T]) -> T:
+    """The file as the struct `kind`. finish: is given it with the file's folder, resolves paths and checks.
+
+    Raises ConfigError: one line with the file, the key's path, what was wrong, what is allowed.
+    """
+    raw = _plain(path)
+    try:
+        return finish(msgspec.convert(raw, kind), path.resolve().parent)
+    except msgspec.ValidationError as why:
+        raise ConfigError(f"{path}: {explain(why, raw, kind)}") from None
+    except ConfigError as why:
+        raise ConfigError(f"{path}: {why}") from None
+
+
+def _plain(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -33,6 +33,29 @@ _LSL = Path(tempfile.mkdtemp(prefix="lsl-")) / "lsl_api.cfg"
 _LSL.write_text((PARTS / "lsl_api.cfg").read_text().replace("SESSION", f"test-{uuid.uuid4().hex[:12]}"))
 os.environ["LSLAPICFG"] = str(_LSL)
 
+# By measured time on two cores, the longest first. Begun last, one of them would keep one worker busy for
+# minutes while the other has nothing left to do.
+_LONG = (
+    "test_report.py",
+    "test_boot.py",
+    "test_soak.py",
+    "test_screens.py",
+    "test_finetune.py",
+    "test_pretrain.py",
+    "test_evaluation.py",
+    "test_training.py",
+    "test_prune.py",
+    "test_silence.py",
+    "test_export.py",
+    "test_guidance.py",
+    "test_demo.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; pytest-xdist keeps to it with `--no-loadscope-reorder`."""
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
+
 
 def pytest_unconfigure() -> None:
     _LSL.unlink(missing_ok=True)

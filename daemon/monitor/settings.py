@@ -10,14 +10,13 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from daemon import mqtt_settings
-from daemon.config_errors import explain
 from daemon.errors import ConfigError
 from daemon.monitor.broker import Broker, everywhere
 from daemon.monitor.sealing import Keys
 from daemon.mqtt_settings import is_loopback
 from daemon.secret_files import check_file, check_private, place
 from daemon.tls import tls_context
-from daemon.toml_file import read_toml
+from daemon.toml_file import load_toml
 
 FILE = "monitor.sqlite"
 
@@ -90,16 +89,14 @@ class MonitorConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_monitor_config(path: Path) -> MonitorConfig:
     """Relative paths in the file start at its own folder. Raises ConfigError, one line."""
-    raw = read_toml(path)
-    try:
-        config = _resolve(msgspec.convert(raw, MonitorConfig), path.resolve().parent)
-        mqtt_settings.check(config.broker)
-        tls_context(config.broker)
-        _check(config.web)
-    except msgspec.ValidationError as why:
-        raise ConfigError(f"{path}: {explain(why, raw, MonitorConfig)}") from None
-    except ConfigError as why:
-        raise ConfigError(f"{path}: {why}") from None
+    return load_toml(path, MonitorConfig, _finished)
+
+
+def _finished(config: MonitorConfig, folder: Path) -> MonitorConfig:
+    config = _resolve(config, folder)
+    mqtt_settings.check(config.broker)
+    tls_context(config.broker)
+    _check(config.web)
     return config
 
 
