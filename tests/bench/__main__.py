@@ -14,7 +14,7 @@ from tests.bench.report import Report
 from tests.parts.machine import describe
 
 # In this order: what needs a quiet machine most comes first.
-PARTS = ("live", "label", "chain", "model", "capacity", "ward")
+PARTS = ("live", "label", "chain", "model", "draft", "capacity", "ward")
 
 
 def main() -> int:

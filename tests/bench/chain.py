@@ -1,27 +1,26 @@
-"""The signal chain against MNE-LSL's filters on one stream, and a plain scipy loop on the same chunks."""
+"""The signal chain against MNE-LSL's filters and a plain scipy loop.
+
+On the same chunks in memory, which is the fair comparison of chains: one cadence, the same filters. And as
+whole programs on one live LSL stream, where most of the cost is LSL's own.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
-import msgspec
-import numpy as np
-
-from daemon.sources.synthetic_eeg import SimulatedHeadset
-from pipeline.bundle import Bundle, shipped_bundle
-from pipeline.chain import Chain
-from pipeline.records import Chunk
-from tests.bench.filters import PROGRAMS, ScipyLoop
+from tests.bench.filters import PROGRAMS
 from tests.bench.node import Headsets
-from tests.bench.outlets import PUSH_S, electrodes
+from tests.bench.outlets import PUSH_S
 from tests.bench.report import Bar, Chart, Report, Table
-from tests.bench.rounds import Spread, alternate, number, ratio, spread
+from tests.bench.resident import MissingError, resident
+from tests.bench.rounds import alternate, number, ratio, spread
+from tests.bench.stages import PROGRAMS as STAGES
 from tests.parts.machine import ROOT, ChildError, environment, lsl_settings
 
 _NAMES = {
@@ -32,7 +31,7 @@ _NAMES = {
 }
 _LIVE = (19, 500.0)
 # The chunks alone, without a stream: channels and Hz.
-_OFFLINE = ((19, 250.0), (19, 500.0), (64, 500.0), (64, 1000.0))
+_OFFLINE = ((32, 250.0), (32, 500.0), (19, 500.0), (64, 1000.0))
 
 
 def run(report: Report, *, quick: bool) -> None:
@@ -64,22 +63,22 @@ def _live(report: Report, rounds: int, seconds: float) -> None:
     for name, cost in costs.items():
         against = ratio(found["ours"], found[name])
         rows.append((_NAMES[name], str(cost), "" if name == "ours" else str(against)))
-        report.figure(f"chain_cpu_{name.replace('-', '_')}_us", cost)
+        report.figure(f"live_cpu_{name.replace('-', '_')}_us", cost)
     for name, key in (("mne", "mne_lsl"), ("mne-40ms", "mne_lsl_40ms"), ("scipy", "pylsl_scipy")):
         if name in found:
-            report.figure(f"chain_cpu_vs_{key}", ratio(found["ours"], found[name]))
+            report.figure(f"live_cpu_vs_{key}", ratio(found["ours"], found[name]))
     report.tables.append(
         Table(
-            f"Signal chain on one live LSL stream, {channels} channels at {rate:g} Hz, one process each",
+            f"Whole programs on one live LSL stream, {channels} channels at {rate:g} Hz",
             ("program", "CPU µs a sample and channel", "ours by theirs"),
             rows,
-            "All take the samples from LSL and filter 1 to 45 Hz and 50 Hz. Ours also finds gaps, mends, "
-            "resamples, judges channels, re-references and cuts windows.",
+            "All take samples from LSL, which is most of what they cost, and filter 1 to 45 Hz and 50 Hz. "
+            "Ours also finds gaps, fits the clock, mends, resamples, judges, re-references and cuts windows.",
         )
     )
     report.charts.append(
         Chart(
-            f"Live signal chain, {channels} channels at {rate:g} Hz",
+            f"Whole programs on a live stream, {channels} channels at {rate:g} Hz",
             "CPU µs a sample and channel, less is better",
             [Bar(_NAMES[name], cost, ours=name == "ours") for name, cost in costs.items()],
         )
@@ -112,68 +111,45 @@ def _cost(folder: Path, program: str, seconds: float, channels: int) -> float:
 def _offline(report: Report, rounds: int, seconds: float) -> None:
     rows = []
     for channels, rate in _OFFLINE:
-        chunks = _chunks(channels, rate, seconds)
-        programs = {"ours": partial(_chain, chunks), "scipy": partial(_scipy, chunks)}
-        found = alternate(programs, rounds)
-        against = ratio(found["ours"], found["scipy"])
-        report.figure(f"chain_vs_scipy_{channels}ch_{rate:g}hz", against)
-        if (channels, rate) == _LIVE:
-            report.figure("chain_vs_scipy", against)
+        with contextlib.ExitStack() as stack:
+            programs = {}
+            for name in STAGES:
+                words = (name, f"{channels}x{rate:g}x{seconds:g}")
+                try:
+                    programs[name] = stack.enter_context(resident("tests.bench.stages", *words)).seconds
+                except MissingError as error:
+                    report.miss(_NAMES[name], f"{error}: pip install mne-lsl")
+            found = alternate(programs, rounds)
         costs = {name: spread([v / channels / rate / seconds * 1e6 for v in found[name]]) for name in found}
-        share: Spread = costs["ours"]
+        ratios = {name: ratio(found["ours"], found[name]) for name in found if name != "ours"}
+        for name, key in (("mne", "chain_cpu_vs_mne_lsl"), ("scipy", "chain_cpu_vs_scipy")):
+            if name in ratios:
+                report.figure(f"{key}_{channels}ch_{rate:g}hz", ratios[name])
+                if (channels, rate) == _OFFLINE[0]:
+                    report.figure(key, ratios[name])
         rows.append(
             (
                 f"{channels} × {rate:g}",
-                str(share),
-                str(costs["scipy"]),
-                str(against),
-                number(1e6 / share.median / channels / rate),
+                *(str(costs[name]) if name in costs else "missing" for name in STAGES),
+                *(str(ratios[name]) if name in ratios else "missing" for name in ("mne", "scipy")),
+                number(1e6 / costs["ours"].median / channels / rate),
             )
         )
     report.tables.append(
         Table(
-            f"Signal chain on chunks of {PUSH_S * 1e3:g} ms in memory",
-            ("channels × Hz", "ours, µs", "scipy loop, µs", "ours by scipy", "times real time"),
+            f"Signal chain on the same chunks of {PUSH_S * 1e3:g} ms, in memory",
+            (
+                "channels × Hz",
+                "ours, µs",
+                "MNE-LSL, µs",
+                "scipy loop, µs",
+                "ours by MNE-LSL",
+                "ours by scipy",
+                "times real time",
+            ),
             rows,
-            "µs a sample and channel. The scipy loop does the two filters and nothing else; at 500 Hz and "
-            "above ours filters at 250 Hz, after resampling.",
+            "µs a sample and channel. MNE-LSL: its stream's own acquisition and filters, one acquisition a "
+            "chunk. It and the scipy loop do the two filters; ours is the whole chain, which filters at 250 "
+            "Hz, after resampling, in blocks of half a second.",
         )
     )
-
-
-def _chunks(channels: int, rate: float, seconds: float) -> list[Chunk]:
-    names = electrodes(channels)
-    data = SimulatedHeadset(names, rate).next(round(seconds * rate))
-    step = round(PUSH_S * rate)
-    return [
-        Chunk(
-            data=np.ascontiguousarray(data[:, at : at + step]),
-            first_sample=at,
-            time=at / rate,
-            time_uncertainty=0.0,
-            arrived=0.0,
-            channels=names,
-            rate=rate,
-            segment=0,
-        )
-        for at in range(0, data.shape[1], step)
-    ]
-
-
-def _chain(chunks: list[Chunk]) -> float:
-    settings = msgspec.structs.replace(
-        Bundle.load(shipped_bundle()).manifest.pipeline, montage=chunks[0].channels
-    )
-    chain = Chain(settings, chunks[0].channels, chunks[0].rate)
-    began = time.process_time()
-    for chunk in chunks:
-        chain.feed(chunk)
-    return time.process_time() - began
-
-
-def _scipy(chunks: list[Chunk]) -> float:
-    loop = ScipyLoop(chunks[0].rate)
-    began = time.process_time()
-    for chunk in chunks:
-        loop.feed(chunk.data.astype(np.float64))
-    return time.process_time() - began

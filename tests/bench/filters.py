@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -60,8 +61,8 @@ def ours(name: str) -> Callable[[], int]:
     return take
 
 
-def mne(name: str, delay: float) -> Callable[[], int]:
-    """MNE-LSL's own stream with its own filters; delay: seconds between two of its acquisitions."""
+def mne_stream(name: str, delay: float | None) -> Any:
+    """MNE-LSL's own stream and filters; delay: seconds between acquisitions, None: by `acquire` alone."""
     from mne_lsl import set_log_level
     from mne_lsl.stream import StreamLSL
 
@@ -70,6 +71,11 @@ def mne(name: str, delay: float) -> Callable[[], int]:
     stream.connect(acquisition_delay=delay)
     stream.filter(*BAND, iir_params={"order": ORDER, "ftype": "butter", "output": "sos"})
     stream.notch_filter(MAINS)
+    return stream
+
+
+def mne(name: str, delay: float) -> Callable[[], int]:
+    stream = mne_stream(name, delay)
 
     def take() -> int:
         time.sleep(0.5)  # it acquires in a thread of its own

@@ -14,7 +14,7 @@ from pipeline.bundle import MODEL, Bundle, shipped_bundle
 from tests.bench import gguf_file, llamacpp, weights, windows
 from tests.bench.engines import NEW, PREFIX
 from tests.bench.report import Bar, Chart, Report, Table
-from tests.bench.resident import MissingError, resident
+from tests.bench.resident import MissingError, Resident, resident
 from tests.bench.rounds import Spread, alternate, number, ratio, spread
 from tests.bench.weights import METHODS, Target
 from tests.parts.machine import ROOT, ChildError, environment
@@ -22,6 +22,7 @@ from tests.parts.machine import ROOT, ChildError, environment
 FOLDER = ROOT / "build" / "bench-models"
 _OPERATIONS = ("prefill", "decode", "extend")
 _GGUF = ("Q8_0", "Q4_0")
+ENGINES = "tests.bench.engines"
 _BASES = (("smollm2", "SmolLM2-135M"), ("paper", "the paper's pruned Qwen2 shape, 157 M, random weights"))
 
 Rate = Callable[[str], float]
@@ -74,9 +75,9 @@ def cost_is_small(bundle: Bundle) -> bool:
 
 
 def _shipped_rates(report: Report, bundle: Bundle, rounds: int) -> None:
-    with resident("ours", bundle.path / MODEL, vocabulary=300) as engine:
+    with resident(ENGINES, "ours", bundle.path / MODEL, "--vocabulary", 300) as engine:
         for operation in _OPERATIONS:
-            rates = spread([engine.rate(operation) for _ in range(rounds)])
+            rates = spread([_rate(engine, operation) for _ in range(rounds)])
             report.figure(f"shipped_{operation}_tok_s", rates)
 
 
@@ -107,9 +108,15 @@ def _compare(
     return found, fidelity
 
 
+def _rate(engine: Resident, operation: str) -> float:
+    """Tokens a second."""
+    return (PREFIX if operation == "prefill" else NEW) / engine.seconds(operation)
+
+
 def _engines(target: Target, stack: contextlib.ExitStack) -> dict[str, Callable[[], Rate]]:
     def child(engine: str, path: Callable[[], Path]) -> Rate:
-        return stack.enter_context(resident(engine, path(), min(target.vocabulary, 400))).rate
+        words = (engine, path(), "--vocabulary", min(target.vocabulary, 400))
+        return partial(_rate, stack.enter_context(resident(ENGINES, *words)))
 
     def llama(kind: str) -> Rate:
         llamacpp.program("llama-bench")

@@ -1,4 +1,4 @@
-"""An engine's process, loaded once and asked again and again."""
+"""A program of its own, loaded once and asked again and again; what it says is JSON, a line each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from tests.bench.engines import NEW, PREFIX, THREADS
+from tests.bench.engines import THREADS
 from tests.parts.machine import ROOT, ChildError, environment
 
 
@@ -20,12 +19,15 @@ class MissingError(Exception):
 
 
 class Resident:
-    def __init__(self, engine: str, path: Path, vocabulary: int) -> None:
-        """Raises MissingError where its package is not installed, ChildError where it does not run."""
+    def __init__(self, module: str, *words: object) -> None:
+        """`python -m MODULE WORDS…`; it says `ready`, or what is `missing`.
+
+        Raises MissingError where a package is not installed, ChildError where it does not run.
+        """
         # Open as long as the process.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.engines", engine, str(path), "--vocabulary", str(vocabulary)],
+            [sys.executable, "-m", module, *map(str, words)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -42,11 +44,11 @@ class Resident:
             self.end()
             raise MissingError(said["missing"])
 
-    def rate(self, operation: str) -> float:
-        """Tokens a second."""
+    def seconds(self, task: str = "") -> float:
+        """What a task took, as the program says."""
         assert self._process.stdin is not None
-        print(operation, file=self._process.stdin, flush=True)
-        return (PREFIX if operation == "prefill" else NEW) / self._line()
+        print(task, file=self._process.stdin, flush=True)
+        return float(self._line())
 
     def end(self) -> None:
         self._process.kill()
@@ -67,8 +69,8 @@ class Resident:
 
 
 @contextlib.contextmanager
-def resident(engine: str, path: Path, vocabulary: int) -> Iterator[Resident]:
-    found = Resident(engine, path, vocabulary)
+def resident(module: str, *words: object) -> Iterator[Resident]:
+    found = Resident(module, *words)
     try:
         yield found
     finally:

@@ -36,7 +36,7 @@ def measure(bundle: Bundle, count: int) -> WindowCost:
     reader = Reader(bundle, THREADS)
     rng = np.random.default_rng(1)
     times = []
-    windows = [_window(bundle, rng) for _ in range(count + 2)]
+    windows = [random_window(bundle, rng) for _ in range(count + 2)]
     for window in windows:
         began = time.perf_counter()
         reader.read([(window, _PERSON)])
@@ -46,7 +46,8 @@ def measure(bundle: Bundle, count: int) -> WindowCost:
     return WindowCost(times[2:], times[0], len(whole) - len(reader.words.ids(prompt.prefix(_PERSON))))
 
 
-def _window(bundle: Bundle, rng: np.random.Generator) -> CompressedWindow:
+def random_window(bundle: Bundle, rng: np.random.Generator) -> CompressedWindow:
+    """Of the bundle's whole montage, with codes that mean nothing."""
     settings = bundle.manifest.pipeline
     method = METHODS[settings.compression]
     n = len(settings.montage)
