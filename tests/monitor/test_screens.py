@@ -16,7 +16,7 @@ from stack import PASSWORD, ROOT, Client, Stack, until
 
 pytest.importorskip("playwright", reason="comes with the extra `dev`")
 
-from page import SLOW_MS, chromium, log_in, violations, watched
+from page import ORDER, SLOW_MS, chromium, log_in, violations, watched
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.timeout(300)
@@ -95,6 +95,8 @@ def test_labels_are_on_the_screen_soon_after_they_are_told(clinician: Page, ward
     )
     # Most of them, as this machine may be busy with other tests; `make bench` has the distribution of many.
     assert statistics.median(delays) <= WITHIN_MS
+    order = page.evaluate(ORDER)
+    assert len(order) == 4 and order == sorted(order)
 
 
 def test_a_bed_shows_what_was_measured(clinician: Page, ward: Stack) -> None:

@@ -20,6 +20,9 @@ _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
 )  # fmt: skip
+# Rank and name of each card as they stand: what needs attention comes first.
+ORDER = """() => Array.from(document.querySelectorAll('.card'), (one) =>
+    [Number(one.dataset.rank), one.dataset.key])"""
 # Breaks of the policy are told to the page only; here they become errors that a test sees.
 _TELL = """addEventListener('securitypolicyviolation',
     (event) => console.error('CSP', event.violatedDirective, event.blockedURI))"""
