@@ -127,6 +127,7 @@ def test_draft_amend_sign_reject_and_ask(clinician: Page, ward: Stack) -> None:
     # A statement's source opens.
     article.locator(".statement .citation").first.click()
     expect(page.locator("dialog .evidence dd").first).not_to_be_empty()
+    assert violations(page) == []
     page.locator("dialog button").click()
     # A newer version comes while this one is read: only that one can be decided on.
     page.locator("#draft-now").click()
@@ -218,6 +219,7 @@ def test_readable_from_afar_by_keyboard_and_in_chinese(browser: Browser, ward: S
         page.select_option("select:has(option[value=wall])", "wall")
         size = page.locator(".card .word").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
         assert size >= 72
+        assert violations(page) == []
         picture(page, "wall")
         page.select_option("select:has(option[value=zh])", "zh")
         expect(page.locator("h1")).to_have_text("病房")
@@ -230,7 +232,9 @@ def test_readable_from_afar_by_keyboard_and_in_chinese(browser: Browser, ward: S
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator("#timeline")).to_be_visible()
+        expect(page.locator("#codes canvas")).to_be_visible()
         assert "⟨" not in page.locator("body").inner_text()
+        assert violations(page) == []
         picture(page, "chinese")
         # A viewer sees states and no records.
         assert page.locator("#records, #dialogue, #patient, #calibrate").count() == 0
@@ -276,6 +280,7 @@ def test_a_node_that_is_lost(clinician: Page, ward: Stack) -> None:
     # Nothing is said of the present that is not known.
     expect(card.locator("dd").nth(1)).to_have_text("none")
     expect(page.locator("#line")).to_have_text("live")
+    assert violations(page) == []
     picture(page, "lost")
     page.goto(f"{ward.url}/{BED}")
     expect(page.locator("#now .past")).to_contain_text("Nothing is measured at present")

@@ -19,6 +19,8 @@ expect.set_options(timeout=SLOW_MS)
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
+    # The network is cut: no name is found, and no address but this machine's.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )  # fmt: skip
 # Rank and name of each card as they stand: what needs attention comes first.
 ORDER = """() => Array.from(document.querySelectorAll('.card'), (one) =>
