@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
+import statistics
 import sys
 import tempfile
 import threading
@@ -15,7 +18,8 @@ from tests.bench.report import Report, Table
 sys.path.insert(0, str(Path(__file__).parents[1] / "parts"))
 
 from broker import Mosquitto
-from page import PROGRAM, chromium, log_in
+from page import ORDER, PROGRAM, chromium, log_in
+from playwright.sync_api import Browser
 from stack import PASSWORD, Stack, until
 
 BEDS = 100
@@ -58,8 +62,12 @@ def run(report: Report, *, quick: bool) -> None:
             f"Monitor: {BEDS} beds, one reading a second each, on one page of Chromium",
             ("measure", "value"),
             [(key.replace("_", " "), f"{value:g}") for key, value in found.items()],
-            "Main thread: its tasks' time as a share of the time. Heap: after a collection. To screen: from "
-            "publication to the frame that shows it. Server: the monitor's own process.",
+            "Main thread: processor time of the page's own thread by the kernel's count, as a share of a "
+            "core, and the most in any 10 s; tasks, script, layout: by the browser's count. Page: all "
+            "threads of its process. Memory: medians of the first and the last quarter; heap: after a "
+            "collection; page, server: resident. To screen: from publication to the frame that shows it. "
+            "Load: of the machine, in the mean. Processor time is fair on a busy machine, times to the "
+            "screen are not.",
         )
     )
 
@@ -77,13 +85,21 @@ def measure(url: str, monitor: int, fill_s: float, seconds: float) -> dict[str, 
         # In processor time: on a busy machine the clock would count what others take.
         cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.wait_for_timeout(fill_s * 1000)
+        renderer = _renderer(browser)
         page.evaluate("delays.fill(0)")
 
         def look() -> dict[str, float]:
             told = {one["name"]: one["value"] for one in cdp.send("Performance.getMetrics")["metrics"]}
             cdp.send("HeapProfiler.collectGarbage")
-            heap = cdp.send("Runtime.getHeapUsage")["usedSize"] / 2**20
-            return told | {"heap": heap, "cpu": _cpu(monitor), "rss": _rss(monitor)}
+            return told | {
+                "heap": cdp.send("Runtime.getHeapUsage")["usedSize"] / 2**20,
+                "main": _cpu(f"{renderer}/task/{renderer}"),
+                "page": _cpu(str(renderer)),
+                "server": _cpu(str(monitor)),
+                "page_rss": _rss(renderer),
+                "server_rss": _rss(monitor),
+                "load": os.getloadavg()[0],
+            }
 
         looks = [look()]
         end = time.monotonic() + seconds
@@ -91,29 +107,48 @@ def measure(url: str, monitor: int, fill_s: float, seconds: float) -> dict[str, 
             page.wait_for_timeout(min(_EVERY_S, max(1.0, end - time.monotonic())) * 1000)
             looks.append(look())
         counts = page.evaluate("Array.from(delays)")
+        order = page.evaluate(ORDER)
         context.close()
-    first, last = looks[0], looks[-1]
-    span = last["Timestamp"] - first["Timestamp"]
+    if order != sorted(order):
+        raise AssertionError(f"the cards are out of order: {order}")
+    span = looks[-1]["Timestamp"] - looks[0]["Timestamp"]
+
+    def shares(name: str) -> list[float]:
+        return [(b[name] - a[name]) / (b["Timestamp"] - a["Timestamp"]) for a, b in itertools.pairwise(looks)]
 
     def share(*names: str) -> float:
-        return sum(last[name] - first[name] for name in names) / span
+        return sum(looks[-1][name] - looks[0][name] for name in names) / span
 
     return {
         "seconds": span,
-        "readings": sum(counts),
-        "main_thread_share": share("TaskDuration"),
+        "readings_a_second": sum(counts) / span,
+        "main_thread_share": share("main"),
+        "main_thread_share_most": max(shares("main")),
+        "tasks_share": share("TaskDuration"),
         "script_share": share("ScriptDuration"),
         "layout_share": share("LayoutDuration", "RecalcStyleDuration"),
-        "heap_first_mb": first["heap"],
-        "heap_middle_mb": looks[len(looks) // 2]["heap"],
-        "heap_last_mb": last["heap"],
-        "nodes_first": first["Nodes"],
-        "nodes_last": last["Nodes"],
+        "page_cores": share("page"),
+        "server_cores": share("server"),
+        **_memory("heap", [one["heap"] for one in looks]),
+        **_memory("page", [one["page_rss"] for one in looks]),
+        **_memory("server", [one["server_rss"] for one in looks]),
+        "nodes_first": looks[0]["Nodes"],
+        "nodes_last": looks[-1]["Nodes"],
         "to_screen_p50_ms": _percentile(counts, 0.5),
+        "to_screen_p90_ms": _percentile(counts, 0.9),
         "to_screen_p99_ms": _percentile(counts, 0.99),
-        "server_cores": share("cpu"),
-        "server_first_mb": first["rss"],
-        "server_last_mb": last["rss"],
+        "to_screen_within_300_ms": sum(counts[:301]) / max(1, sum(counts)),
+        "load": statistics.fmean(one["load"] for one in looks),
+    }
+
+
+def _memory(name: str, seen: list[float]) -> dict[str, float]:
+    """Medians of the first and the last quarter: one look may fall between two collections."""
+    quarter = max(1, len(seen) // 4)
+    return {
+        f"{name}_first_mb": statistics.median(seen[:quarter]),
+        f"{name}_last_mb": statistics.median(seen[-quarter:]),
+        f"{name}_most_mb": max(seen),
     }
 
 
@@ -127,9 +162,17 @@ def _percentile(counts: list[int], share: float) -> int:
     return len(counts) - 1
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of processor time so far (proc(5): utime and stime in ticks of 1/100 s)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def _renderer(browser: Browser) -> int:
+    """The process of the page, whose first thread is the page's main one: the busiest of Chromium's
+    renderers, as it may keep a spare one."""
+    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    renderers = [one for one in told if one["type"] == "renderer"]
+    return int(max(renderers, key=lambda one: float(one["cpuTime"]))["id"])
+
+
+def _cpu(process: str) -> float:
+    """Seconds of processor time so far of a process, or a thread of it (proc(5): ticks of 1/100 s)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 

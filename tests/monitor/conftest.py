@@ -19,8 +19,13 @@ def ward_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]
 
 @pytest.fixture(scope="module")
 def ward(ward_broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Two beds, one of which changes its state every twelve seconds."""
-    beds = simulated("bed-1", ', seed = 3, states = "calm"'), simulated("bed-2", ", seed = 2, period_s = 12")
+    """Four beds, the second of which changes its state every twelve seconds."""
+    beds = (
+        simulated("bed-1", ', seed = 3, states = "calm"'),
+        simulated("bed-2", ", seed = 2, period_s = 12"),
+        simulated("bed-3", ", seed = 4, period_s = 25"),
+        simulated("bed-4", ", seed = 5, period_s = 40"),
+    )
     stack = Stack(tmp_path_factory.mktemp("ward"), ward_broker, "".join(beds))
     yield stack
     stack.end()

@@ -16,7 +16,7 @@ from stack import PASSWORD, ROOT, Client, Stack, until
 
 pytest.importorskip("playwright", reason="comes with the extra `dev`")
 
-from page import chromium, log_in, violations, watched
+from page import ORDER, SLOW_MS, chromium, log_in, violations, watched
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.timeout(300)
@@ -24,7 +24,10 @@ pytestmark = pytest.mark.timeout(300)
 # Where pictures of each view go: `make screenshots` puts them into the documentation.
 PICTURES = Path(os.environ.get("PICTURES") or ROOT / "build" / "pictures")
 BED = "#/bed/north/room-1/bed-2"
-SLOW_MS = 40_000
+# Of somebody whose one state lasts: no episode ends, and no newer version of a draft comes by itself.
+STEADY = "#/bed/north/room-1/bed-1"
+# Publication to screen, as it is promised; and of how many labels that is looked at.
+WITHIN_MS, LABELS = 300, 20
 LABEL = re.compile("calm|stress|no label")
 
 # Notes when each reading appeared in the page, by the clock that the node stamps with too.
@@ -52,12 +55,12 @@ def browser() -> Iterator[Browser]:
 def clinician(browser: Browser, ward: Stack) -> Iterator[Page]:
     with watched(browser, ward.url) as page:
         log_in(page, "dr.lee", PASSWORD.format("dr.lee"))
-        page.set_default_timeout(SLOW_MS)
         yield page
 
 
 def picture(page: Page, name: str, *, whole: bool = False) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
+    page.mouse.move(0, 0)  # nothing is to look as if it were pointed at
     shot = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
     # Flat colours: a palette is a fifth of the size.
     shot.convert("RGB").quantize(128).save(PICTURES / f"monitor-{name}.png", optimize=True)
@@ -66,7 +69,7 @@ def picture(page: Page, name: str, *, whole: bool = False) -> None:
 def labelled(page: Page, bed: str = "bed-2") -> None:
     """Until the card of a bed shows a label."""
     card = page.locator(f".card[data-key$='{bed}']")
-    expect(card.locator(".word")).to_have_text(LABEL, timeout=SLOW_MS)
+    expect(card.locator(".word")).to_have_text(LABEL)
 
 
 def test_labels_are_on_the_screen_soon_after_they_are_told(clinician: Page, ward: Stack) -> None:
@@ -80,15 +83,20 @@ def test_labels_are_on_the_screen_soon_after_they_are_told(clinician: Page, ward
           told[bed.reading.id] = Date.parse(bed.reading.sent); }); }"""
     )
     # Not wait_for_function: it evaluates text in the page, which the policy forbids.
-    until(lambda: page.evaluate("Object.values(appeared).filter(Boolean).length") >= 10)
-    appeared = page.evaluate("appeared")
-    told = page.evaluate("told")
-    delays = [at - told[one] for one, at in appeared.items() if at and one in told]
-    assert len(delays) >= 8
-    print(f"label to screen: median {statistics.median(delays):.0f} ms, most {max(delays):.0f} ms")
-    # The strict figure is measured on a quiet machine, by `make bench`.
-    assert statistics.median(delays) < 300 and max(delays) < 3000
-    picture(page, "ward")
+    until(lambda: page.evaluate("Object.values(appeared).filter(Boolean).length") >= LABELS, SLOW_MS / 1000)
+    appeared, told = page.evaluate("appeared"), page.evaluate("told")
+    delays = sorted(at - told[one] for one, at in appeared.items() if at and one in told)
+    assert len(delays) >= LABELS / 2
+    worst = delays[int(0.99 * len(delays))]
+    within = sum(delay <= WITHIN_MS for delay in delays) / len(delays)
+    print(
+        f"{len(delays)} labels, publication to screen: median {statistics.median(delays):.0f} ms, "
+        f"p99 {worst:.0f} ms, {within:.0%} within {WITHIN_MS} ms"
+    )
+    # Most of them, as this machine may be busy with other tests; `make bench` has the distribution of many.
+    assert statistics.median(delays) <= WITHIN_MS
+    order = page.evaluate(ORDER)
+    assert len(order) == 4 and order == sorted(order)
 
 
 def test_a_bed_shows_what_was_measured(clinician: Page, ward: Stack) -> None:
@@ -108,9 +116,9 @@ def test_a_bed_shows_what_was_measured(clinician: Page, ward: Stack) -> None:
 
 def test_draft_amend_sign_reject_and_ask(clinician: Page, ward: Stack) -> None:
     page = clinician
-    page.goto(f"{ward.url}/{BED}")
-    expect(page.locator("#episodes tbody tr").first).to_be_visible(timeout=60_000)
-    expect(page.locator("#records button.record").first).to_be_visible(timeout=60_000)
+    page.goto(f"{ward.url}/{STEADY}")
+    expect(page.locator("#episodes tbody tr").first).to_be_visible()
+    page.locator("#draft-now").click()
     waiting = page.locator("#records button.kind-preliminary")
     waiting.first.click()
     article = page.locator("article.draft")
@@ -119,9 +127,13 @@ def test_draft_amend_sign_reject_and_ask(clinician: Page, ward: Stack) -> None:
     # A statement's source opens.
     article.locator(".statement .citation").first.click()
     expect(page.locator("dialog .evidence dd").first).not_to_be_empty()
+    assert violations(page) == []
     page.locator("dialog button").click()
-    page.evaluate("scrollTo(0, 0)")
-    picture(page, "bed")
+    # A newer version comes while this one is read: only that one can be decided on.
+    page.locator("#draft-now").click()
+    page.locator("#newer").click()
+    expect(page.locator("#newer")).to_have_count(0)
+    expect(page.locator("button.record[aria-expanded=true]")).to_contain_text("version 2")
 
     # A wrong password signs nothing.
     article.locator("input[name=password]").fill("not the password")
@@ -145,7 +157,7 @@ def test_draft_amend_sign_reject_and_ask(clinician: Page, ward: Stack) -> None:
 
     for decision, kind in (("reject", "rejected"), ("accept", "final")):
         page.locator("#draft-now").click()
-        expect(waiting.first).to_be_visible(timeout=60_000)
+        expect(waiting.first).to_be_visible()
         waiting.first.click()
         expect(article.locator(f"button[value={decision}]")).to_be_visible()
         article.locator("input[name=password]").fill(PASSWORD.format("dr.lee"))
@@ -173,19 +185,19 @@ def test_calibrate_and_say_who_it_is(clinician: Page, ward: Stack) -> None:
     page.locator("dialog button.main").click()
     expect(page.locator("#now .word")).to_have_text("calibrating")
     expect(page.locator("progress")).to_be_visible()
+    expect(page.locator("#now .p")).to_have_text("")
     picture(page, "calibration")
     page.locator("#patient summary").click()
     page.locator("#patient input[name=age]").fill("41")
     page.locator("#patient textarea[name=medication]").fill("Ibuprofen; 400 mg as needed; 2025-03-01")
     page.locator("#patient button.main").click()
     expect(page.locator("#patient .outcome")).to_contain_text("taken over")
-    expect(page.locator("#now .word")).to_have_text(LABEL, timeout=SLOW_MS)
+    expect(page.locator("#now .word")).to_have_text(LABEL)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Browser, ward: Stack, theme: str) -> None:
     with watched(browser, ward.url, dark=theme == "dark") as page:
-        page.set_default_timeout(SLOW_MS)
         assert violations(page) == []
         log_in(page, "dr.lee", PASSWORD.format("dr.lee"))
         labelled(page)
@@ -196,19 +208,18 @@ def test_axe_finds_nothing(browser: Browser, ward: Stack, theme: str) -> None:
         expect(page.locator("article.draft")).to_be_visible()
         page.locator("#patient summary").click()
         assert violations(page) == []
-        if theme == "dark":
-            page.evaluate("scrollTo(0, 0)")
-            picture(page, "bed-dark")
+        page.evaluate("scrollTo(0, 0)")
+        picture(page, "bed-dark" if theme == "dark" else "bed")
 
 
 def test_readable_from_afar_by_keyboard_and_in_chinese(browser: Browser, ward: Stack) -> None:
     with watched(browser, ward.url, wide=1920) as page:
-        page.set_default_timeout(SLOW_MS)
         log_in(page, "wall", PASSWORD.format("wall"))
         labelled(page)
         page.select_option("select:has(option[value=wall])", "wall")
         size = page.locator(".card .word").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
         assert size >= 72
+        assert violations(page) == []
         picture(page, "wall")
         page.select_option("select:has(option[value=zh])", "zh")
         expect(page.locator("h1")).to_have_text("病房")
@@ -221,7 +232,9 @@ def test_readable_from_afar_by_keyboard_and_in_chinese(browser: Browser, ward: S
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator("#timeline")).to_be_visible()
+        expect(page.locator("#codes canvas")).to_be_visible()
         assert "⟨" not in page.locator("body").inner_text()
+        assert violations(page) == []
         picture(page, "chinese")
         # A viewer sees states and no records.
         assert page.locator("#records, #dialogue, #patient, #calibrate").count() == 0
@@ -257,6 +270,9 @@ def test_a_broker_that_is_killed_and_comes_back(clinician: Page, ward: Stack, wa
 def test_a_node_that_is_lost(clinician: Page, ward: Stack) -> None:
     page = clinician
     labelled(page)
+    # What needs attention stands first; the second bed's person is often stressed.
+    expect(page.locator(".card").first).to_have_attribute("data-rank", "1")
+    picture(page, "ward")
     ward.kill_node()
     card = page.locator(".card[data-key$='bed-2']")
     expect(card.locator(".state .word")).to_have_text("offline")
@@ -264,7 +280,12 @@ def test_a_node_that_is_lost(clinician: Page, ward: Stack) -> None:
     # Nothing is said of the present that is not known.
     expect(card.locator("dd").nth(1)).to_have_text("none")
     expect(page.locator("#line")).to_have_text("live")
+    assert violations(page) == []
     picture(page, "lost")
+    page.goto(f"{ward.url}/{BED}")
+    expect(page.locator("#now .past")).to_contain_text("Nothing is measured at present")
+    expect(page.locator("#now .p")).to_have_text("")
+    page.goto(f"{ward.url}/#/ward")
     ward.start_node()
     labelled(page)
 
@@ -275,4 +296,4 @@ def test_a_monitor_that_is_gone_is_said(browser: Browser, ward: Stack) -> None:
         log_in(page, "wall", PASSWORD.format("wall"))
         labelled(page)
         ward.monitor.end()
-        expect(page.locator("#line")).to_contain_text("lost its monitor", timeout=SLOW_MS)
+        expect(page.locator("#line")).to_contain_text("lost its monitor")

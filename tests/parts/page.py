@@ -8,15 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
+# What takes a moment takes much longer where other tests have the processor.
+SLOW_MS = 60_000
+expect.set_options(timeout=SLOW_MS)
 # Nothing of a browser's own life: no updates, no services, and root's sandbox is the container.
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
+    # The network is cut: no name is found, and no address but this machine's.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )  # fmt: skip
+# Rank and name of each card as they stand: what needs attention comes first.
+ORDER = """() => Array.from(document.querySelectorAll('.card'), (one) =>
+    [Number(one.dataset.rank), one.dataset.key])"""
 # Breaks of the policy are told to the page only; here they become errors that a test sees.
 _TELL = """addEventListener('securitypolicyviolation',
     (event) => console.error('CSP', event.violatedDirective, event.blockedURI))"""
@@ -45,6 +53,7 @@ def watched(browser: Browser, url: str, *, dark: bool = False, wide: int = 1400)
         viewport={"width": wide, "height": 900}, color_scheme="dark" if dark else "light", locale="en-GB"
     )
     page = context.new_page()
+    page.set_default_timeout(SLOW_MS)
     wrong: list[str] = []
     page.add_init_script(_TELL)
     page.on("console", lambda told: wrong.append(told.text) if told.type in ("error", "warning") else None)

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -150,10 +151,14 @@ class Answer:
 
 
 class Client:
-    """Speaks plain HTTP, so that tests see what the server does and not what the page hides."""
+    """Speaks HTTP itself, so that tests see what the server does and not what the page hides.
 
-    def __init__(self, port: int) -> None:
+    tls: whom to trust, where the server speaks TLS.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = port
+        self._tls = tls
         self.cookie = ""
         self.csrf = ""
 
@@ -174,7 +179,7 @@ class Client:
 
     def whole(self, bed: str = "") -> Any:
         """The first event of the live stream: all beds as they are, with one bed's details."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = self._connection(30)
         try:
             connection.request("GET", f"/api/events?bed={bed}", headers={"Cookie": self.cookie})
             answer = connection.getresponse()
@@ -184,10 +189,15 @@ class Client:
         finally:
             connection.close()
 
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout_s, context=self._tls)
+
     def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> Answer:
         sent = {"Cookie": self.cookie, "X-CSRF-Token": self.csrf, "Content-Type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = self._connection(60)
         try:
             data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
             connection.request(method, path, data, {k: v for k, v in sent.items() if v})

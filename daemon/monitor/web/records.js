@@ -11,7 +11,7 @@ export function recordsPanel(body, key) {
   let records = [];
   let said = "";
   let failed = false;
-  let opened = "";
+  let opened = null;
 
   async function load() {
     try {
@@ -39,13 +39,13 @@ export function recordsPanel(body, key) {
   }
 
   async function open(one) {
-    opened = `${one.id} ${one.version}`;
+    opened = one;
     draw();
     try {
       const told = await get(`api/records/${one.id}/${one.version}/record.json`);
       recordView(body.querySelector(".open"), key, told.heard, told.record, (detail) => {
         say(detail, false);
-        opened = "";
+        opened = null;
         render(nothing, body.querySelector(".open"));
         load();
       });
@@ -56,9 +56,16 @@ export function recordsPanel(body, key) {
 
   function list(title, some) {
     return html`<h3>${title}</h3>${some.length ? html`<ul class="records">${some.map((one) => html`<li>
-      <button type="button" class="record kind-${one.status}" data-record=${one.id} aria-expanded=${opened === `${one.id} ${one.version}`} @click=${() => open(one)}>
+      <button type="button" class="record kind-${one.status}" data-record=${one.id} aria-expanded=${opened?.id === one.id && opened.version === one.version} @click=${() => open(one)}>
         ${shape(one.status)} <span>${word("status", one.status)}, ${moment(seconds(one.told))}${one.who ? html`, ${one.who}` : nothing}</span>
         <span class="where">${t("records.version", { n: one.version })}</span></button></li>`)}</ul>` : html`<p>${t("none")}</p>`}`;
+  }
+
+  /** What was heard since one was opened: the node takes decisions about the newest version alone. */
+  function newer() {
+    const found = opened && records.find((one) => one.id === opened.id && one.version > opened.version);
+    return found ? html`<p class="refused" role="alert">${t("records.newer")}
+      <button type="button" id="newer" @click=${() => open(found)}>${t("records.version", { n: found.version })}</button></p>` : nothing;
   }
 
   function draw() {
@@ -66,6 +73,7 @@ export function recordsPanel(body, key) {
       ${may("draft") ? html`<button type="button" id="draft-now" @click=${draft}>${t("records.draft")}</button>` : nothing}
       <p role="status" class=${failed ? "refused" : "outcome"}>${said}</p>
       ${list(t("records.waiting"), records.filter((one) => one.status === "preliminary"))}
+      ${newer()}
       <div class="open"></div>
       ${list(t("records.decided"), records.filter((one) => one.status !== "preliminary"))}`, body);
   }

@@ -35,12 +35,14 @@ export function wardView(main) {
     }
   }
 
-  function sort() {
+  /** moving: the items whose rank is another now. No other is touched: a move costs the layout of a card. */
+  function sort(moving) {
     const wanted = [...ward.beds.values()].sort((a, b) => a.rank - b.rank || (a.key < b.key ? -1 : 1));
     const focused = document.activeElement;
     let place = grid.firstElementChild;
     for (const bed of wanted) {
       const item = items.get(bed.key);
+      while (place && place !== item && moving.has(place)) place = place.nextElementSibling;
       if (item === place) place = place.nextElementSibling;
       else grid.insertBefore(item, place);
     }
@@ -71,16 +73,16 @@ export function wardView(main) {
   function update(changed) {
     const keys = changed ?? ward.beds.keys();
     const told = [...keys];
-    const moved = changed === null || told.some((key) => items.get(key)?.dataset.rank !== String(ward.beds.get(key).rank));
+    const moved = told.filter((key) => items.get(key)?.dataset.rank !== String(ward.beds.get(key).rank));
     draw(told);
-    if (moved) {
+    if (changed === null || moved.length) {
       for (const [key, item] of items) {
         if (!ward.beds.has(key)) {
           item.remove();
           items.delete(key);
         }
       }
-      sort();
+      sort(new Set(moved.map((key) => items.get(key))));
       summarise();
     }
     say(told);
