@@ -12,6 +12,7 @@ from typing import Any
 
 from daemon.audit import TABLE, Audit
 from daemon.errors import OutboxError
+from daemon.outbox_file import CACHE_KIB
 from daemon.transaction import transaction
 from pipeline.drafts.record import Draft, EpisodeRef, decode, digest, encode
 
@@ -40,6 +41,7 @@ class Archive:
             self._db.execute("pragma synchronous=full")
             # Deleted or moved bytes are overwritten, so that nothing hides in the file's unused parts.
             self._db.execute("pragma secure_delete=on")
+            self._db.execute(f"pragma cache_size=-{CACHE_KIB}")
             self._db.executescript(_TABLES)
             self.audit = Audit(self._db)
         except sqlite3.Error as why:

@@ -35,7 +35,8 @@ class DaemonProcess:
                     stdout=log,
                     stderr=log,
                     cwd=ROOT,
-                    env=environment(NOTIFY_SOCKET=str(notify), **more),
+                    # As its unit has it.
+                    env=environment(**{"NOTIFY_SOCKET": str(notify), "MALLOC_ARENA_MAX": "2"} | more),
                 )
             try:
                 self._await_ready(waiting)

@@ -13,18 +13,24 @@ from daemon.messages import iso
 from tests.soak import report
 from tests.soak.campaign import Campaign
 from tests.soak.counts import contradictions
+from tests.soak.growth import Growth, growth
 from tests.soak.laboratory import CYTON, TOPICS, Laboratory
 from tests.soak.messages import Rows, account, lost_drafts
 from tests.soak.samples import Run, Samples, account_cyton, account_lsl, recorded
 
 _DRAIN_S = 90.0
 _ARRIVE_S = 2.0
+# Memory may grow by less than this, MB an hour, where it could be watched for long enough to say so.
+_MB_PER_H = 1.0
+_JUDGED_S = 1800.0
 _WINDOW_MS = 10_000.0  # the shipped bundle's: a label must not be older than one window
 
 
 def close_accounts(lab: Laboratory, campaign: Campaign) -> dict[str, Any]:
     """Ends headsets and daemon. Returns the JSON object of the last line, without the options."""
     rows = Rows(lab.state / "outbox.sqlite")
+    # While it has to do all at once, at the end, memory says nothing of how it grows.
+    vitals = list(lab.node.vitals)
     if not lab.node.up(60.0):
         lab.problems.append("the daemon is not there at the end")
     for headset in lab.headsets.values():
@@ -38,7 +44,7 @@ def close_accounts(lab: Laboratory, campaign: Campaign) -> dict[str, Any]:
     if code != 0:
         lab.problems.append(f"the daemon's exit code was {code} when it was asked to stop")
     time.sleep(_ARRIVE_S)
-    return _summary(lab, campaign, rows)
+    return _summary(lab, campaign, rows, growth(vitals))
 
 
 def _drained(lab: Laboratory, rows: Rows) -> None:
@@ -68,6 +74,19 @@ def _replayed(lab: Laboratory, rows: Rows) -> None:
     _drained(lab, rows)
 
 
+def _growing(grown: Growth) -> list[str]:
+    found = []
+    if grown.mb_per_h is not None and grown.seconds >= _JUDGED_S and grown.mb_per_h >= _MB_PER_H:
+        found.append(f"memory grows by {grown.mb_per_h:.2f} MB an hour: at most {_MB_PER_H:g} is allowed")
+    if grown.files is not None and grown.files[1] > grown.files[0]:
+        found.append(f"open files grew from {grown.files[0]} to {grown.files[1]}")
+    return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
 def _samples(lab: Laboratory, runs: Mapping[str, Sequence[Run]]) -> Samples:
     found = Samples()
     for name, headset in lab.headsets.items():
@@ -76,7 +95,7 @@ def _samples(lab: Laboratory, runs: Mapping[str, Sequence[Run]]) -> Samples:
     return found
 
 
-def _summary(lab: Laboratory, campaign: Campaign, rows: Rows) -> dict[str, Any]:
+def _summary(lab: Laboratory, campaign: Campaign, rows: Rows, grown: Growth) -> dict[str, Any]:
     heard = list(lab.ears.heard)
     log = (lab.broker.folder / "mosquitto.log").read_text(errors="replace")
     connections = log.count(" as eegcopilot-soak-node ")
@@ -85,10 +104,8 @@ def _summary(lab: Laboratory, campaign: Campaign, rows: Rows) -> dict[str, Any]:
     runs = {name: list(recorded(lab.state, name)) for name in (*lab.headsets, CYTON)}
     samples = _samples(lab, runs)
     stale = [h for h in heard if h.kind == "emotion" and h.told["latency_ms"]["total"] > _WINDOW_MS]
-    slope, over_s = report.slope(lab.node.vitals)
-    files = [files for _, _, files in report.descriptors(lab.node.vitals)]
     problems = [*lab.problems, *messages.findings, *samples.findings, *(f"draft lost: {one}" for one in lost)]
-    problems += contradictions(heard, runs)
+    problems += contradictions(heard, runs) + _growing(grown)
     problems += [f"not to be read: {line}" for line in lab.ears.foreign]
     return {
         "faults": len(campaign.done),
@@ -101,9 +118,12 @@ def _summary(lab: Laboratory, campaign: Campaign, rows: Rows) -> dict[str, Any]:
         "samples": samples.counts(),
         "drafts": drafts,
         "recovery_s": report.recoveries(campaign.done),
-        "memory_mb_per_h": None if slope is None else round(slope, 2),
-        "memory_over_s": round(over_s),
-        "descriptors": {"first": files[0], "last": files[-1], "most": max(files)} if files else {},
+        "memory_mb_per_h": _rounded(grown.mb_per_h),
+        "memory_interval": [_rounded(end) for end in grown.interval or ()],
+        "memory_anon_mb_per_h": _rounded(grown.anon_mb_per_h),
+        "memory_over_s": round(grown.seconds),
+        "memory_warm_up_s": round(grown.warm_s),
+        "descriptors": dict(zip(("first", "last"), grown.files or (), strict=False)) | {"most": grown.most},
         "node_exits": lab.node.ends,
         "not_run": campaign.not_run,
         "notes": [lab.disk.note] if lab.disk.note else [],

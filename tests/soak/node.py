@@ -17,12 +17,17 @@ _SAMPLE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Vital:
-    """at: UTC seconds. life: which of the daemon's. rss_mb: MB of 10^6 bytes. files: open descriptors."""
+    """at: UTC seconds. life: which of the daemon's. files: open descriptors.
+
+    rss_mb: resident memory, MB of 10^6 bytes; anon_mb: what of it is not backed by a file.
+    """
 
     at: float
     life: int
     rss_mb: float
+    anon_mb: float
     files: int
+    threads: int
 
 
 class Node:
@@ -121,8 +126,9 @@ class Node:
                 continue
             try:
                 files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-                rss = memory_mb(pid)
+                rss, anon = memory_mb(pid), memory_mb(pid, "RssAnon")
+                threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
             except OSError:  # it has just ended
                 continue
             if rss == rss and life == len(self.ends):
-                self.vitals.append(Vital(time.time(), life, rss, files))
+                self.vitals.append(Vital(time.time(), life, rss, anon, files, threads))

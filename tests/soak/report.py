@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tests.soak.campaign import FAULTS, Inflicted
+from tests.soak.growth import minutes
 from tests.soak.node import Vital
-
-# A process that has just begun still grows: what it needs for its first drafts and readings is no leak.
-_WARM_SHARE = 1 / 3
-_WARM_MOST_S = 300.0
-_LEAST_S = 300.0  # of a life after that, for a slope to mean anything
-
-
-def slope(vitals: Sequence[Vital]) -> tuple[float | None, float]:
-    """(MB an hour by least squares over the longest life after its warm-up, how long that was in seconds).
-
-    None where no life was long enough.
-    """
-    lives: dict[int, list[Vital]] = defaultdict(list)
-    for vital in vitals:
-        lives[vital.life].append(vital)
-    best: list[Vital] = []
-    for life in lives.values():
-        warm = life[0].at + min(_WARM_MOST_S, _WARM_SHARE * (life[-1].at - life[0].at))
-        settled = [vital for vital in life if vital.at >= warm]
-        if settled and (not best or settled[-1].at - settled[0].at > best[-1].at - best[0].at):
-            best = settled
-    seconds = best[-1].at - best[0].at if best else 0.0
-    if seconds < _LEAST_S:
-        return None, seconds
-    hours = np.array([(vital.at - best[0].at) / 3600 for vital in best])
-    return float(np.polyfit(hours, [vital.rss_mb for vital in best], 1)[0]), seconds
-
-
-def descriptors(vitals: Sequence[Vital], points: int = 12) -> list[tuple[float, int, int]]:
-    """(minutes since the first, life, open files), evenly over time."""
-    if not vitals:
-        return []
-    chosen = np.unique(np.linspace(0, len(vitals) - 1, points).astype(int))
-    return [
-        (round((vitals[n].at - vitals[0].at) / 60, 1), vitals[n].life, vitals[n].files)
-        for n in chosen.tolist()
-    ]
 
 
 def recoveries(done: Sequence[Inflicted]) -> dict[str, list[float | None]]:
@@ -64,6 +28,10 @@ def write(out: Path, summary: dict[str, Any], done: Sequence[Inflicted], vitals:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(summary, indent=1) + "\n")
     out.with_suffix(".md").write_text(_markdown(summary, done, vitals))
+    with out.with_suffix(".csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(field.name for field in fields(Vital))
+        table.writerows(astuple(vital) for vital in vitals)
 
 
 def _markdown(summary: dict[str, Any], done: Sequence[Inflicted], vitals: Sequence[Vital]) -> str:
@@ -90,15 +58,30 @@ def _markdown(summary: dict[str, Any], done: Sequence[Inflicted], vitals: Sequen
         lines.append(f"| {name} | {fault.what} | {lasted:.0f} | {len(ones)} | {told} | {fault.sign} |")
     lines += ["", "Messages: " + ", ".join(f"{n} {what}" for what, n in summary["messages"].items()) + "."]
     lines += ["Samples: " + ", ".join(f"{n} {what}" for what, n in summary["samples"].items()) + "."]
-    grown = summary["memory_mb_per_h"]
     lines += [
         "",
-        f"Memory: {'no life long enough' if grown is None else f'{grown:+.2f} MB/h'} over the last "
-        f"{summary['memory_over_s']:.0f} s of the longest life.",
+        _memory(summary),
         "",
-        "| minute | life | open files |",
-        "| --- | --- | --- |",
+        "| minute | life | resident MB | not of files | open files | threads |",
     ]
-    lines += [f"| {minute} | {life} | {files} |" for minute, life, files in descriptors(vitals)]
+    lines += ["| --- | --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {minute} | {one.life} | {one.rss_mb:.1f} | {one.anon_mb:.1f} | {one.files} | {one.threads} |"
+        for minute, one in minutes(vitals)
+    ]
     lines += ["", *(f"- {problem}" for problem in summary["problems"])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _memory(summary: dict[str, Any]) -> str:
+    over = (
+        f"over the last {summary['memory_over_s']} s of the longest life, behind its first "
+        f"{summary['memory_warm_up_s']} s"
+    )
+    if summary["memory_mb_per_h"] is None:
+        return f"Memory: no life long enough ({over})."
+    low, high = summary["memory_interval"]
+    return (
+        f"Memory: {summary['memory_mb_per_h']:+.2f} MB/h (95 % between {low:+.2f} and {high:+.2f}; "
+        f"{summary['memory_anon_mb_per_h']:+.2f} of it in no file) {over}."
+    )
