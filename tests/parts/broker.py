@@ -72,7 +72,10 @@ class Mosquitto:
 
 
 class Listener:
-    """Remembers every message under a filter, as (topic, payload decoded from JSON, message)."""
+    """Remembers every message under a filter, as (topic, payload decoded from JSON, message).
+
+    What is no JSON, as between nodes and readers, is remembered as {}.
+    """
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self.client = client
@@ -81,7 +84,9 @@ class Listener:
 
     async def collect(self) -> None:
         async for message in self.client.messages:
-            payload = msgspec.json.decode(message.payload) if message.payload else {}
+            payload = {}
+            with contextlib.suppress(msgspec.DecodeError):
+                payload = msgspec.json.decode(message.payload)
             self.heard.append((message.topic.value, payload, message))
             self._news.set()
 
