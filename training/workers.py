@@ -1,16 +1,25 @@
-"""Work in processes of one thread each, which end with the one that started them."""
+"""Pieces of work, several at once, behind a bar: in processes of one thread each, or in this one.
+
+A piece keeps its result itself, whole, and begins by looking whether it is there: so any run goes on where
+it was stopped, and no piece depends on which process does it or when.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+from tqdm import tqdm
+
+from pipeline.errors import PipelineError
 from training.errors import TrainingError
 
 T = TypeVar("T")
@@ -29,17 +38,68 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-class Workers:
-    """A pool that is open: `each` may be called again and again."""
+class Workers(ABC):
+    """`do` may be called again and again. What `work` and `name` are, and the items, travel by pickle."""
+
+    def do(
+        self,
+        work: Callable[[T], object],
+        items: Sequence[T],
+        title: str,
+        unit: str,
+        *,
+        name: Callable[[T], str] = str,
+        progress: bool = True,
+    ) -> None:
+        """All items, in any order; the first that fails stops it, and those done stay.
+
+        title, unit: of the bar. name: of an item, told where it fails. Raises TrainingError, one line.
+        """
+        with tqdm(total=len(items), desc=title, unit=unit, disable=not (progress and items)) as bar:
+            for _ in self.each(_Named(work, name), items):
+                bar.update()
+
+    @abstractmethod
+    def each(self, work: Callable[[T], object], items: Sequence[T]) -> Iterator[int]:
+        """Does all items and yields the place of each as it is done; what `work` raises is raised here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named(Generic[T]):
+    """Work whose errors are one line that names the item, or the file that it is about."""
+
+    work: Callable[[T], object]
+    name: Callable[[T], str]
+
+    def __call__(self, item: T) -> object:
+        try:
+            return self.work(item)
+        except PipelineError as why:
+            raise TrainingError(f"{self.name(item)}: {why}") from None
+        except OSError as why:
+            about = why.filename or self.name(item)
+            raise TrainingError(f"{about}: cannot be read: {why.strerror or why}") from None
+        except MemoryError:
+            raise TrainingError(f"{self.name(item)}: does not fit into memory: use fewer --jobs") from None
+
+
+class Alone(Workers):
+    """No other process: one item after the other, in this one."""
+
+    def each(self, work: Callable[[T], object], items: Sequence[T]) -> Iterator[int]:
+        for place, item in enumerate(items):
+            work(item)
+            yield place
+
+
+class Processes(Workers):
+    """A pool that is open."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def each(self, work: Callable[[T], object], items: Sequence[T]) -> Iterator[int]:
-        """Does all items and yields the place of each as it is done; what `work` raises is raised here.
-
-        Raises TrainingError where a process is ended from outside.
-        """
+        """Raises TrainingError where a process is ended from outside."""
         try:
             running = {self._pool.submit(work, item): place for place, item in enumerate(items)}
             for one in as_completed(running):
@@ -53,19 +113,19 @@ class Workers:
 
 
 @contextmanager
-def workers(jobs: int, begin: Callable[..., object], *arguments: object) -> Iterator[Workers]:
+def workers(jobs: int, begin: Callable[..., object] | None = None, *arguments: object) -> Iterator[Workers]:
     """begin: called with `arguments` once in each process. On leaving, what has not begun is not begun."""
     # Forked children would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     with _environment():
         pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin, arguments))
         try:
-            yield Workers(pool)
+            yield Processes(pool)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(begin: Callable[..., object], arguments: tuple[object, ...]) -> None:
+def _begin(begin: Callable[..., object] | None, arguments: tuple[object, ...]) -> None:
     """Workers outlive a parent that was killed, and would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -76,7 +136,8 @@ def _begin(begin: Callable[..., object], arguments: tuple[object, ...]) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    begin(*arguments)
+    if begin is not None:
+        begin(*arguments)
 
 
 @contextmanager

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
-from tqdm import tqdm
 
 from pipeline import montage
-from pipeline.errors import PipelineError
 from training.corpora import manifest, store
 from training.corpora.sitting import CorpusError, Sitting
 from training.corpora.windows import label_windows
 from training.whole import write_whole
-from training.workers import cores, workers
+from training.workers import Alone, cores, workers
 
 _BLOCK = 1 << 20
 
@@ -30,39 +30,19 @@ def make_all(
     The first sitting that cannot be read stops it; those done stay. Raises TrainingError, one line.
     """
     title = f"corpus {made.recipe}" + (f", {made.montage}" if made.montage else "")
-    with tqdm(total=len(found), desc=title, unit="sitting", disable=not progress) as bar:
-        for _ in _each(partial(make_one, made=made, folder=folder), found, min(jobs or cores(), len(found))):
-            bar.update()
+    jobs = min(jobs or cores(), len(found))
+    with workers(jobs) if jobs > 1 else nullcontext(Alone()) as pool:
+        work = partial(make_one, made=made, folder=folder)
+        pool.do(work, found, title, "sitting", name=attrgetter("name"), progress=progress)
     return tuple(_kept(sitting, folder) for sitting in found)
 
 
-def _each(make: partial[None], found: Sequence[Sitting], jobs: int) -> Iterator[int]:
-    if jobs == 1:
-        for place, sitting in enumerate(found):
-            make(sitting)
-            yield place
-    else:
-        with workers(jobs, _nothing) as pool:
-            yield from pool.each(make, found)
-
-
-def _nothing() -> None:
-    """A worker needs no more than what it is handed with each sitting."""
-
-
 def make_one(sitting: Sitting, made: manifest.Made, folder: Path) -> None:
-    """Raises TrainingError, one line that names the sitting or its file."""
+    """Nothing where its file is there, made of the same bytes under the same settings."""
     path = folder / f"{sitting.name}.npz"
-    try:
-        key = _key(sitting, made)
-        if store.key_of(path) != key:
-            write_whole(path, _content(sitting, made, key))
-    except PipelineError as why:
-        raise CorpusError(f"{sitting.name}: {why}") from None
-    except OSError as why:
-        raise CorpusError(f"{why.filename or path}: cannot be read: {why.strerror or why}") from None
-    except MemoryError:
-        raise CorpusError(f"{sitting.name}: does not fit into memory: use fewer --jobs") from None
+    key = _key(sitting, made)
+    if store.key_of(path) != key:
+        write_whole(path, _content(sitting, made, key))
 
 
 def _kept(sitting: Sitting, folder: Path) -> manifest.Kept:

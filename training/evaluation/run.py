@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
-from tqdm import tqdm
 
 from pipeline.wavelet import METHODS
 from training import corpus
@@ -19,9 +18,7 @@ from training.evaluation.settings import Protocol, System
 from training.evaluation.systems import TOLD
 from training.evaluation.variants import AS_RECORDED, UNCALIBRATED, Variant, variant_of, variants
 from training.signals import make_signals
-from training.workers import Workers, workers
-
-T = TypeVar("T")
+from training.workers import workers
 
 
 class NotRun(msgspec.Struct, frozen=True):
@@ -68,20 +65,14 @@ def evaluate(place: Place, data: Path, jobs: int, only: Only = Only()) -> Plan:
             for variant in variants(place.recipe)
             if only.has(variant.name) and place.corpus(variant) != place.corpus(PLAIN)
         ]
-        _drawn(pool, _make, others, "other corpora", "corpus")
+        pool.do(_make, others, "other corpora", "corpus")
         found = plan(place, only)
         if any(cell.variant == UNCALIBRATED or TOLD[cell.system].signals for cell in found.cells):
-            _drawn(pool, _play, sittings_used(place, data), "signals", "sitting")
+            pool.do(_play, sittings_used(place, data), "signals", "sitting", name=attrgetter("name"))
         work = _together([cell for cell in found.cells if not done(place, cell)])
         work.sort(key=lambda some: -_cost(place, some[0]))
-        _drawn(pool, _do, work, "evaluation", "step")
+        pool.do(_do, work, "evaluation", "step", name=_name)
     return found
-
-
-def _drawn(pool: Workers, work: Callable[[T], None], items: Sequence[T], title: str, unit: str) -> None:
-    with tqdm(total=len(items), desc=title, unit=unit, disable=not items) as bar:
-        for _ in pool.each(work, items):
-            bar.update()
 
 
 def sittings_used(place: Place, data: Path) -> list[corpus.Sitting]:
@@ -168,6 +159,11 @@ def _play(sitting: corpus.Sitting) -> None:
     place = _worker.place
     path = place.signals / f"{sitting.name}.npz"
     make_signals(sitting, place.recipe.pipeline, path, place.fingerprint())
+
+
+def _name(cells: tuple[Cell, ...]) -> str:
+    cell = cells[0]
+    return f"{cell.system}, {cell.protocol}, {cell.variant}, fold {cell.fold + 1}"
 
 
 def _do(cells: tuple[Cell, ...]) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,11 +109,9 @@ def run_language(place: Place, jobs: int, *, quick: bool) -> Language:
         return Language.none("neither of the paper's compressions is among the recipe's")
     size = QUICK if quick else FULL
     tasks = [_Task(place, name, strategy, size) for name in there for strategy in (1, 2, 0)]
-    with workers(jobs, _nothing) as pool:
-        for _ in pool.each(_bases, [(place, size)]):
-            pass
-        for _ in pool.each(_chain, tasks):
-            pass
+    with workers(jobs) as pool:
+        pool.do(_bases, [(place, size)], "base models", "set", name=_language)
+        pool.do(_chain, tasks, "language models", "chain", name=attrgetter("name"))
     found = [_read(task) for task in tasks]
     return Language(
         steps=[step for chain in found for step in chain.steps],
@@ -141,8 +140,8 @@ def _told(size: Size, recipe: Recipe) -> str:
     )
 
 
-def _nothing() -> None:
-    pass
+def _language(_: object) -> str:
+    return "language models"
 
 
 def _bases(told: tuple[Place, Size]) -> None:
