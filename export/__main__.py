@@ -12,7 +12,7 @@ import msgspec
 
 from export.onnx import ExportError
 from pipeline.bundle import Bundle
-from pipeline.errors import BundleError, KeyFileError
+from pipeline.errors import PipelineError
 from pipeline.keys import private_key
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     try:
         for line in _run(args):
             print(line, flush=True)
-    except (ExportError, BundleError, KeyFileError) as error:
+    except (ExportError, PipelineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -19,7 +19,7 @@ from export.compare import FIDELITY, Setting
 from export.fidelity import Fidelity
 from export.onnx import ExportError
 from export.reference import REFERENCE, write_reference
-from export.windows import random_cases
+from export.windows import Case, random_cases
 from pipeline import prompt
 from pipeline.bundle import (
     CARD,
@@ -35,8 +35,10 @@ from pipeline.bundle import (
 )
 from pipeline.bundle_signature import write_signature
 from pipeline.model import QUANTISATION
+from pipeline.records import Float64
 from pipeline.scoring import probabilities
 from pipeline.settings import PipelineSettings
+from pipeline.whole import whole_folder
 
 # Windows of the carried reference: enough to see a wrong graph, a few kilobytes.
 _CARRIED = 48
@@ -65,16 +67,29 @@ def seal(
     """
     recipe = _json(results / "recipe.json")
     evaluation = _json(results / "evaluation.json")
-    settings = msgspec.convert(recipe["pipeline"], PipelineSettings)
     quantisation = _quantisation(model)
-    fresh = out.with_name(out.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    shutil.copyfile(model, fresh / MODEL)
-    shutil.copyfile(results / TOKENIZER, fresh / TOKENIZER)
-    _carry_reference(results, fresh / REFERENCE)
-    (fresh / CARD).write_text(card(recipe, evaluation, provenance, quantisation, _fidelity(model)))
-    manifest = Manifest(
+    carried = _carried(results)
+    with whole_folder(out) as fresh:
+        shutil.copyfile(model, fresh / MODEL)
+        shutil.copyfile(results / TOKENIZER, fresh / TOKENIZER)
+        write_reference(fresh / REFERENCE, *carried)
+        (fresh / CARD).write_text(card(recipe, evaluation, provenance, quantisation, _fidelity(model)))
+        write_manifest(_manifest(fresh, recipe, evaluation, provenance, quantisation), fresh)
+        if key is not None:
+            write_signature(fresh, read_manifest(fresh), key)
+        bundle = Bundle.load(fresh)  # what we ship is what the daemon will accept
+    return Bundle(path=out, manifest=bundle.manifest, sha256=bundle.sha256)
+
+
+def _manifest(
+    folder: Path,
+    recipe: dict[str, Any],
+    evaluation: dict[str, Any],
+    provenance: Provenance,
+    quantisation: str,
+) -> Manifest:
+    settings = msgspec.convert(recipe["pipeline"], PipelineSettings)
+    return Manifest(
         name=recipe["name"],
         version=provenance.version,
         summary=provenance.summary,
@@ -94,15 +109,8 @@ def seal(
             baseline="SVM-RBF on the same codes in the same folds",
             baseline_macro_f1=evaluation["svm"]["macro_f1"],
         ),
-        files={name: file_sha256(fresh / name) for name in (MODEL, TOKENIZER, CARD, REFERENCE)},
+        files={name: file_sha256(folder / name) for name in (MODEL, TOKENIZER, CARD, REFERENCE)},
     )
-    write_manifest(manifest, fresh)
-    if key is not None:
-        write_signature(fresh, read_manifest(fresh), key)
-    bundle = Bundle.load(fresh)  # what we ship is what the daemon will accept
-    shutil.rmtree(out, ignore_errors=True)
-    fresh.rename(out)
-    return Bundle(path=out, manifest=bundle.manifest, sha256=bundle.sha256)
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
@@ -118,12 +126,13 @@ def _quantisation(model: Path) -> str:
     return told.get(QUANTISATION, "none: float32")
 
 
-def _carry_reference(trained: Path, path: Path) -> None:
+def _carried(trained: Path) -> tuple[list[Case], Float64]:
+    """Windows, and what the weights say of them."""
     setting = Setting.of_results(trained)
     torch = TorchAnswers(trained, setting.labels)
     cases = random_cases(setting.pipeline, _CARRIED, seed=2)
     scores = np.stack([torch.scores(case.window, case.person) for case in cases])
-    write_reference(path, cases, probabilities(scores, setting.temperature))
+    return cases, probabilities(scores, setting.temperature)
 
 
 def _fidelity(model: Path) -> list[Fidelity]:

@@ -13,8 +13,10 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from pipeline.calibration import MIDDLE
+from pipeline.errors import PipelineError
 from pipeline.prompt import Person
 from pipeline.records import ChannelQuality, CompressedWindow, Span
+from pipeline.whole import write_whole
 from training import recipe
 from training.corpora import eegmat
 from training.corpora.settings import Eegmat
@@ -38,7 +40,6 @@ from training.evaluation.variants import (
     without_eeg,
 )
 from training.signals import make_signals
-from training.whole import write_whole
 
 ELECTRODES = ("Fz", "Cz", "Pz", "Oz")
 LABELS = ("a", "b", "c")
@@ -419,8 +420,6 @@ def test_eegmat_sittings_are_where_signals_look(shared_data: Callable[[str], Pat
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    from training.errors import TrainingError
-
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(TrainingError, match="cannot be written"):
+    with pytest.raises(PipelineError, match="cannot be written"):
         write_whole(tmp_path / "file" / "x.npz", b"content")

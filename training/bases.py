@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
@@ -19,7 +20,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from training.checkpoint import whole_folder
+from pipeline.whole import whole_folder
 from training.errors import TrainingError
 from training.tokenizer import END, PAD
 
@@ -142,7 +143,11 @@ def open_base(folder: Path) -> Base:
 def save_base(base: Base, folder: Path, notes: dict[str, bytes] | None = None) -> None:
     """As stock transformers read it, whole or not at all. notes: further files, by name."""
     with whole_folder(folder) as part:
-        base.model.save_pretrained(part)
+        try:
+            base.model.save_pretrained(part)
+        except SafetensorError as why:
+            # Its own error for a full disk.
+            raise TrainingError(f"{folder}: cannot be written: {str(why).splitlines()[0]}") from None
         config = base.model.config
         spell = base.tokenizer.id_to_token
         special = {

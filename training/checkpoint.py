@@ -1,19 +1,16 @@
-"""What a killed run goes on from, and folders that are there whole or not at all."""
+"""What a killed run goes on from."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import torch
 
+from pipeline.whole import whole
 from training.errors import TrainingError
-from training.whole import whole
 
 _KEPT = 2
 _DIGITS = 16
@@ -41,7 +38,7 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """state: tensors and plain values. Keeps the last two. Raises TrainingError where it cannot."""
+        """state: tensors and plain values. Keeps the last two. Raises one line where it cannot."""
         part = self.folder / f"{step:08d}.new"
         try:
             with whole(part) as out:
@@ -74,28 +71,3 @@ class Checkpoints:
     def _files(self) -> list[Path]:
         """Oldest first."""
         return sorted(self.folder.glob("*-*.pt"))
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to be filled, which then takes the place of `folder`. Raises TrainingError, one line."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        yield part
-        for path in part.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
-    except OSError as why:
-        raise TrainingError(f"{folder}: cannot be written: {why.strerror or why}") from None
-    except Exception as why:
-        # safetensors has an error of its own for a full disk.
-        if type(why).__name__ != "SafetensorError":
-            raise
-        raise TrainingError(f"{folder}: cannot be written: {str(why).splitlines()[0]}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

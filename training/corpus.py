@@ -19,13 +19,13 @@ import msgspec
 from pipeline.prompt import Person
 from pipeline.records import CompressedWindow
 from pipeline.settings import PipelineSettings
+from pipeline.whole import write_whole
 from training.corpora import manifest, store
 from training.corpora.finding import sittings
 from training.corpora.making import make_all
 from training.corpora.sitting import CorpusError, Playlist, Sitting, Stretch
 from training.corpora.windows import Example, Moment, examples, play_sitting
 from training.recipe import Recipe
-from training.whole import write_whole
 from training.workers import LOCAL, Engine
 
 __all__ = [

@@ -15,8 +15,8 @@ from pipeline.chain import Chain
 from pipeline.records import Bool, Float64, Window
 from pipeline.settings import PipelineSettings
 from pipeline.wavelet import METHODS
+from pipeline.whole import whole
 from training.corpus import CorpusError, Example, Sitting, play_sitting
-from training.whole import whole
 
 # Hz, as in the codes, so that baselines on band powers see the same bands.
 BANDS = {"delta": (2, 4), "theta": (4, 8), "alpha": (8, 16), "beta": (16, 31), "gamma": (31, 45)}

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from pipeline.whole import whole, write_whole
 from training.errors import TrainingError
-from training.whole import whole, write_whole
 
 PLAIN = (".txt", ".md", ".rst", ".text", ".tokens")
 _READ = (*PLAIN, ".jsonl", ".wet", "")

@@ -16,7 +16,6 @@ from daemon.guides import guide
 from daemon.labelling import Labelling
 from daemon.records import maker
 from daemon.verbs.board import layout
-from daemon.whole import write_whole
 from pipeline.bundle import Bundle, shipped_bundle
 from pipeline.drafts import fhir, pdf, render
 from pipeline.drafts.context import PatientContext, read_context
@@ -30,6 +29,7 @@ from pipeline.errors import PipelineError
 from pipeline.prompt import Person
 from pipeline.reader import Reader
 from pipeline.recordings import Recording, open_recording
+from pipeline.whole import write_whole
 
 
 def run(options: argparse.Namespace) -> int:

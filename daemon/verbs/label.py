@@ -15,11 +15,11 @@ from daemon import bar
 from daemon.cli import DONE, NOTICE
 from daemon.labelling import Labelled, Labelling
 from daemon.verbs.board import layout
-from daemon.whole import whole
 from pipeline.bundle import Bundle, shipped_bundle
 from pipeline.prompt import Person
 from pipeline.reader import Reader
 from pipeline.recordings import open_recording
+from pipeline.whole import whole
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def _out(path: str) -> Iterator[BinaryIO]:
     if path == "-":
         yield sys.stdout.buffer
         return
-    with whole(Path(path)) as out:
+    with whole(Path(path), parents=False) as out:
         yield out
 
 

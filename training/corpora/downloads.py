@@ -13,9 +13,9 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from pipeline.whole import write_whole
 from training.corpora import eegmat
 from training.corpora.sitting import CorpusError
-from training.whole import write_whole
 
 EEGMAT_URL = "https://physionet.org/files/eegmat/1.0.0/"
 EEGMAT_CITATION = (

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from pipeline import prompt
+from pipeline.whole import whole
 from training.answers import answer_text
 from training.corpora.windows import Example
-from training.whole import whole
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def write_prompts(examples: Iterable[Example], path: Path) -> int:
-    """Number of lines. Raises TrainingError where the file cannot be written whole."""
+    """Number of lines. Raises PipelineError where the file cannot be written."""
     lines = 0
     with whole(path) as out:
         for example in examples:

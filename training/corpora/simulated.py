@@ -21,6 +21,7 @@ import msgspec
 from tqdm import tqdm
 
 from pipeline.prompt import Person
+from pipeline.whole import write_whole
 from training.corpora import clips
 from training.corpora.faced import RATE, read_person
 from training.corpora.settings import Simulated
@@ -35,7 +36,6 @@ from training.corpora.simulated_people import (
     Individual,
 )
 from training.corpora.sitting import CorpusError, Sitting
-from training.whole import write_whole
 
 __all__ = ["EFFECTS", "IDENTICAL", "Truth", "make", "sittings", "truth"]
 
@@ -95,7 +95,7 @@ def sittings(settings: Simulated, folder: Path, calibration: float, progress: bo
 def make(settings: Simulated, folder: Path, progress: bool = False) -> None:
     """Writes `Processed_data/subNNN.pkl`, `Recording_info.csv` and the truth; goes on where it was stopped.
 
-    Raises TrainingError where the folder holds something else, or cannot be written.
+    Raises TrainingError where the folder holds something else, PipelineError where it cannot be written.
     """
     told = msgspec.json.format(msgspec.json.encode(truth(settings))) + b"\n"
     truth_path = folder / _TRUTH

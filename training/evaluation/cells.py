@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from pipeline.whole import whole
 from training.corpus import Example
 from training.evaluation import systems
 from training.evaluation.material import Material, Place
@@ -20,7 +21,6 @@ from training.evaluation.part import Part, evenly, thinned
 from training.evaluation.protocols import Fold, split
 from training.evaluation.settings import Budget, Protocol, System
 from training.evaluation.variants import AS_RECORDED, variant_of
-from training.whole import whole
 
 # Raised when the same settings come to mean another result.
 _VERSION = 1

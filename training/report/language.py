@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from pipeline import prompt
+from pipeline.whole import write_whole
 from training.answers import emotion_of
 from training.corpora.clips import EMOTIONS, VALENCES
 from training.corpus import Example
@@ -29,7 +30,6 @@ from training.evaluation.variants import prompts, variant_of
 from training.lm_settings import PRESETS, Lora, Pretrain
 from training.recipe import Recipe
 from training.report.record import Asked, Step
-from training.whole import write_whole
 from training.workers import workers
 
 if TYPE_CHECKING:

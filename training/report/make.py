@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import GuidanceError
+from pipeline.whole import write_whole
 from training.corpora.settings import Eegmat, Simulated
 from training.evaluation.cells import Cell
 from training.evaluation.checks import Pair, checks, pairs
@@ -23,7 +24,6 @@ from training.report.discussion import discuss
 from training.report.language import Language, run_language
 from training.report.record import Clustered, Report, Timing
 from training.report.write import report_text
-from training.whole import write_whole
 from training.workers import cores
 
 _HELD_OUT = "person-held-out"

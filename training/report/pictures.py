@@ -18,11 +18,11 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.whole import write_whole
 from training.evaluation.measures import Float64, Int64
 from training.evaluation.summary import Figures
 from training.evaluation.tables import protocol
 from training.report.record import Report, Step
-from training.whole import write_whole
 
 # Ids that do not change from run to run, and no date.
 _STYLE: Any = {"svg.hashsalt": "report", "svg.fonttype": "none", "font.size": 8.0, "axes.spines.top": False}

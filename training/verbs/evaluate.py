@@ -12,6 +12,7 @@ from training.verbs.options import (
     add_recipe,
     data_of,
     engine_of,
+    new_parser,
     out_of,
     recipe_of,
 )
@@ -28,13 +29,7 @@ OUT/evaluation.json holds what a bundle tells of its model. `report` makes table
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "evaluate",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(subparsers, "evaluate", _TOLD, _EXAMPLE)
     add_recipe(parser)
     add_jobs(parser)
     add_engine(parser)
@@ -56,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
     # Late, so that --help is quick.
     import msgspec
 
+    from pipeline.whole import write_whole
     from training.evaluation.material import Place
     from training.evaluation.run import Only, evaluate
     from training.evaluation.summary import bundle_evaluation, gather
     from training.evaluation.tables import rows
-    from training.whole import write_whole
 
     plan = recipe_of(args)
     place = Place(plan, out_of(args))

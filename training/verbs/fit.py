@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from training.verbs.options import add_recipe, data_of, out_of, recipe_of
+from training.verbs.options import add_recipe, add_threads, data_of, new_parser, out_of, recipe_of
 
 _TOLD = "train the recipe's small model and its tokenizer from scratch on everybody, for shipping"
 _EXAMPLE = """
@@ -16,15 +16,9 @@ These weights have no held-out figure of their own: `evaluate` trains the same m
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "fit",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(subparsers, "fit", _TOLD, _EXAMPLE)
     add_recipe(parser)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    add_threads(parser)
     parser.set_defaults(run=run)
 
 
@@ -32,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     # Late, so that --help does not wait for torch.
     import msgspec
 
+    from pipeline.whole import write_whole
     from training import tokenizer
     from training.corpus import make_corpus
     from training.device import pick
     from training.fit import fit
-    from training.whole import write_whole
 
     plan, out = recipe_of(args), out_of(args)
     device = pick(args.threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.verbs.options import add_recipe, data_of, out_of, recipe_of
+from training.verbs.options import add_recipe, add_threads, data_of, new_parser, out_of, recipe_of
 
 _TOLD = "perplexity and label accuracy of models, stage by stage, on the same held-out texts and people"
 _EXAMPLE = """
@@ -20,32 +20,26 @@ Research use only, not a medical device.
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "measure",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(subparsers, "measure", _TOLD, _EXAMPLE)
     add_recipe(parser)
     parser.add_argument(
         "--texts", type=Path, required=True, help="folder of text: its held-out part is asked"
     )
     parser.add_argument("--model", type=Path, action="append", help="only this folder; may be given again")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    add_threads(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     import msgspec
 
+    from pipeline.whole import write_whole
     from training.bases import open_base
     from training.corpus import make_corpus
     from training.device import pick
     from training.errors import TrainingError
     from training.finetune import hold_out
     from training.stages import head, held_out_text, line, stage
-    from training.whole import write_whole
 
     plan, out = recipe_of(args), out_of(args)
     device = pick(args.threads)

@@ -17,6 +17,19 @@ from training.workers import Engine
 _DATA = (Path("data"), Path("../shared/data"))
 
 
+def new_parser(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, told: str, examples: str
+) -> argparse.ArgumentParser:
+    """A verb's own: one line of help, examples below the options."""
+    return verbs.add_parser(
+        name,
+        help=told,
+        description=told,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", default="eegmat", help="name of a shipped recipe or a TOML file (default: eegmat)"
@@ -27,6 +40,16 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
         help="folder of the recordings (default: data/KIND or ../shared/data/KIND, as [corpus] names it; "
         "a simulated corpus makes its own in --out)",
     )
+    add_out(parser)
+
+
+def add_recipe_alone(parser: argparse.ArgumentParser, table: str) -> None:
+    """For verbs that take no recordings. table: the recipe's that they read."""
+    parser.add_argument("--recipe", default="eegmat", help=f"whose [{table}] is taken (default: eegmat)")
+    add_out(parser)
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder for the results (default: build/RECIPE)")
 
 
@@ -59,6 +82,22 @@ def engine_of(args: argparse.Namespace) -> Engine:
     if args.ray_address and args.engine != "ray":
         raise TrainingError("--ray-address goes with --engine ray")
     return Engine(args.engine == "ray", args.ray_address)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+
+
+def add_steps(parser: argparse.ArgumentParser) -> None:
+    """How a language model's weights are updated and kept meanwhile."""
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=120.0, help="between checkpoints (default: 120)"
+    )
+    parser.add_argument(
+        "--checkpoint-steps", type=int, default=0, help="also every so many updates (default: never)"
+    )
+    parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16; weights stay float32")
+    add_threads(parser)
 
 
 def add_quick(parser: argparse.ArgumentParser) -> None:
