@@ -6,7 +6,16 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from training.verbs.options import add_engine, add_jobs, add_recipe, data_of, engine_of, out_of, recipe_of
+from training.verbs.options import (
+    add_engine,
+    add_jobs,
+    add_recipe,
+    data_of,
+    engine_of,
+    new_parser,
+    out_of,
+    recipe_of,
+)
 
 _TOLD = "play recordings through the daemon's chain and keep the labelled windows"
 _EXAMPLES = """\
@@ -24,13 +33,7 @@ Research use only, not a medical device.
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    p = subparsers.add_parser(
-        "corpus",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    p = new_parser(subparsers, "corpus", _TOLD, _EXAMPLES)
     add_recipe(p)
     add_jobs(p)
     add_engine(p)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.verbs.options import add_recipe, data_of, out_of, recipe_of
+from training.verbs.options import add_recipe, add_steps, data_of, new_parser, out_of, recipe_of
 
 _TOLD = "tune a language model on the corpus's prompts: LoRA, all weights, or a small model from scratch"
 _EXAMPLE = """
@@ -23,13 +23,7 @@ moment, the same command goes on and ends in the same weights. Research use only
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "finetune",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(subparsers, "finetune", _TOLD, _EXAMPLE)
     add_recipe(parser)
     parser.add_argument(
         "--method",
@@ -49,14 +43,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--held-out", type=int, metavar="N", help="people to measure on and not to learn from"
     )
     parser.add_argument("--texts", type=Path, help="also tell the perplexity on held-out text of this folder")
-    parser.add_argument(
-        "--checkpoint-seconds", type=float, default=120.0, help="between checkpoints (default: 120)"
-    )
-    parser.add_argument(
-        "--checkpoint-steps", type=int, default=0, help="also every so many updates (default: never)"
-    )
-    parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16; weights stay float32")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    add_steps(parser)
     parser.set_defaults(run=run)
 
 

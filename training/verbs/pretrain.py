@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.verbs.options import out_of
+from training.verbs.options import add_recipe_alone, add_steps, new_parser, out_of
 
 _TOLD = "train a language model on public text: a small one from scratch, or one that was pruned"
 _EXAMPLE = """
@@ -22,15 +22,8 @@ command goes on and ends in the same weights. Research use only, not a medical d
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "pretrain",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--recipe", default="eegmat", help="whose [pretrain] is taken (default: eegmat)")
-    parser.add_argument("--out", type=Path, help="folder for the results (default: build/RECIPE)")
+    parser = new_parser(subparsers, "pretrain", _TOLD, _EXAMPLE)
+    add_recipe_alone(parser, "pretrain")
     parser.add_argument("--texts", type=Path, required=True, help="folder of text files, or one file")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--base", type=Path, help="go on from this folder of weights")
@@ -44,14 +37,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--epochs", type=float, help="in place of the recipe's")
     parser.add_argument("--learning-rate", type=float, help="in place of the recipe's")
     parser.add_argument("--max-steps", type=int, default=0, help="end after so many (default: all epochs)")
-    parser.add_argument(
-        "--checkpoint-seconds", type=float, default=120.0, help="between checkpoints (default: 120)"
-    )
-    parser.add_argument(
-        "--checkpoint-steps", type=int, default=0, help="also every so many steps (default: never)"
-    )
-    parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16; weights stay float32")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    add_steps(parser)
     parser.set_defaults(run=run)
 
 

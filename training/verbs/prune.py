@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.verbs.options import out_of
+from training.verbs.options import add_recipe_alone, add_threads, new_parser, out_of
 
 _TOLD = "cut the channels that count least out of a language model; it reloads in stock transformers"
 _EXAMPLE = """
@@ -21,15 +21,8 @@ Research use only, not a medical device.
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "prune",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--recipe", default="eegmat", help="whose [prune] is taken (default: eegmat)")
-    parser.add_argument("--out", type=Path, help="folder for the results (default: build/RECIPE)")
+    parser = new_parser(subparsers, "prune", _TOLD, _EXAMPLE)
+    add_recipe_alone(parser, "prune")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--base", type=Path, help="folder of the model to prune (default: OUT/base)")
     source.add_argument(
@@ -56,7 +49,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--texts", type=Path, help="text for taylor, activation, --drop-layers and perplexity"
     )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON line")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    add_threads(parser)
     parser.set_defaults(run=run)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.verbs.options import add_jobs, add_quick, add_recipe, data_of, out_of, recipe_of
+from training.verbs.options import add_jobs, add_quick, add_recipe, data_of, new_parser, out_of, recipe_of
 
 _TOLD = "evaluate what is not evaluated yet and write REPORT.md, report.json, pictures and MODEL_CARD.md"
 _EXAMPLE = """
@@ -19,13 +19,7 @@ chance, or, on the simulated corpus, classes found that are identical or missed 
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "report",
-        help=_TOLD,
-        description=_TOLD,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(subparsers, "report", _TOLD, _EXAMPLE)
     add_recipe(parser)
     add_jobs(parser)
     add_quick(parser)
