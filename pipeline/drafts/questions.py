@@ -8,41 +8,37 @@ from dataclasses import dataclass
 from pipeline.drafts.check import names_disease
 from pipeline.drafts.context import clean
 
-_DOSING = re.compile(
-    r"\b(dos(e|es|age|ing)|prescri\w+|milligrams?|mg|titrat\w+|over-?dose|tablets?|pills?|"
+
+def _words(*some: str) -> re.Pattern[str]:
+    """Whole words, however they are written large or small."""
+    return re.compile(rf"\b({'|'.join(some)})\b", re.IGNORECASE)
+
+
+_DOSING = _words(
+    r"dos(e|es|age|ing)|prescri\w+|milligrams?|mg|titrat\w+|over-?dose|tablets?|pills?",
     r"(which|what|how much|how many|any|give|increase|reduce|stop|start|change|switch|raise|lower)\b"
-    r"[^?.]{0,40}\b(drugs?|medic\w+|benzodiazepin\w+|antidepress\w+|sedativ\w+|insulin))\b",
-    re.IGNORECASE,
+    r"[^?.]{0,40}\b(drugs?|medic\w+|benzodiazepin\w+|antidepress\w+|sedativ\w+|insulin)",
 )
-_DIAGNOSING = re.compile(
-    r"\b(do|does|did|has|have|is|are|could|can|might|am)\b[^?.]{0,60}\b(i|he|she|they|it|this|person|patient|"
-    r"subject|pseudo\S*)\b|\bsuffer\w*|\bsigns? of\b[^?.]{0,40}\b(this|him|her|patient|subject)\b",
-    re.IGNORECASE,
+_DIAGNOSING = _words(
+    r"(do|does|did|has|have|is|are|could|can|might|am)\b[^?.]{0,60}\b"
+    r"(i|he|she|they|it|this|person|patient|subject|pseudo\S*)",
+    r"suffer\w*",
+    r"signs? of\b[^?.]{0,40}\b(this|him|her|patient|subject)",
 )
-_DIAGNOSE = re.compile(
-    r"\bdiagnos\w*|\bwhat is wrong with\b|\bwhat (disease|illness|disorder)\b", re.IGNORECASE
+_DIAGNOSE = _words(r"diagnos\w*", "what is wrong with", "what (disease|illness|disorder)")
+_COMMANDING = _words(
+    r"(ignore|disregard|forget|override)\b[^.?]{0,60}\b(above|previous|prior|instructions?|rules?|facts?)",
+    "system prompt|pretend|you are now|act as|role-?play",
 )
-_COMMANDING = re.compile(
-    r"\b(ignore|disregard|forget|override)\b[^.?]{0,60}\b(above|previous|prior|instructions?|rules?|facts?)\b|"
-    r"\bsystem prompt\b|\bpretend\b|\byou are now\b|\bact as\b|\brole-?play\b",
-    re.IGNORECASE,
+_NOW = _words(r"now|current\w*|present\w*|moment|feel\w*|state|doing|mood|stressed|calm|label|how is")
+_PAST = _words(
+    r"episodes?|past|before|earlier|last|previous\w*|yesterday|today|history|how (long|often|many)|so far",
+    "been|was|were|when|during|since",
 )
-_NOW = re.compile(
-    r"\b(now|current\w*|present\w*|moment|feel\w*|state|doing|mood|stressed|calm|label|how is)\b",
-    re.IGNORECASE,
-)
-_PAST = re.compile(
-    r"\b(episodes?|past|before|earlier|last|previous\w*|yesterday|today|history|how (long|often|many)|so far|"
-    r"been|was|were|when|during|since)\b",
-    re.IGNORECASE,
-)
-_SIGNAL = re.compile(
-    r"\b(signal|quality|electrodes?|channels?|contact|reliab\w+|trust|noise)\b", re.IGNORECASE
-)
-_ADVICE = re.compile(
-    r"\b(help\w*|should|recommend\w*|advi[cs]e\w*|what can|how can|how to|do about|why|explain|"
-    r"what (is|are|does)|mean\w*|guid\w+|technique\w*|exercise\w*|refer\w*)\b",
-    re.IGNORECASE,
+_SIGNAL = _words(r"signal|quality|electrodes?|channels?|contact|reliab\w+|trust|noise")
+_ADVICE = _words(
+    r"help\w*|should|recommend\w*|advi[cs]e\w*|what can|how can|how to|do about|why|explain",
+    r"what (is|are|does)|mean\w*|guid\w+|technique\w*|exercise\w*|refer\w*",
 )
 
 
