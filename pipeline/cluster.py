@@ -12,6 +12,7 @@ import platform
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -156,6 +157,8 @@ def joined(address: str, cores: int, environment: Mapping[str, str]) -> Iterator
         import ray
     except ImportError:
         raise ClusterError(_INSTALL) from None
+    # It would go to standard output, over many lines.
+    ray._private.worker.print_to_stdstream = _tell
     told = {"env_vars": dict(environment)}
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     folder = None if address else Path(tempfile.mkdtemp(prefix="ray-"))
@@ -211,6 +214,12 @@ def _check_there(address: str) -> None:
 def _check_alone(ray: Any) -> None:
     if ray.util.get_node_ip_address() != _LOOPBACK:
         raise ClusterError("Ray was loaded before it could be told to keep to itself: name --ray-address")
+
+
+def _tell(batch: Mapping[str, Any], **_: object) -> None:
+    """What a cluster has to say, as of a piece that is begun again."""
+    lines = "\n".join(batch["lines"]).strip().splitlines()
+    print(f"ray: {lines[0] if lines else ''}", file=sys.stderr)
 
 
 def _line(why: BaseException) -> str:
