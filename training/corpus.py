@@ -26,6 +26,7 @@ from training.corpora.making import make_all
 from training.corpora.sitting import CorpusError, Playlist, Sitting, Stretch
 from training.corpora.windows import Example, Moment, examples, play_sitting
 from training.recipe import Recipe
+from training.workers import LOCAL, Engine
 
 __all__ = [
     "Corpus",
@@ -72,12 +73,13 @@ def make_corpus(
     montage: str = "",
     jobs: int = 0,
     progress: bool = True,
+    engine: Engine = LOCAL,
 ) -> Corpus:
     """Plays every sitting once and keeps its examples in `folder`; what is there and whole is not made again.
 
     data: folder of the recordings. montage: one of the recipe's, for a corpus as that headset would give it.
-    jobs: worker processes, 0 for one a core. The same bytes come out however many work and however often they
-    were stopped. Raises TrainingError, one line.
+    jobs: worker processes, 0 for one a core. The same bytes come out however many work, on whichever engine,
+    and however often they were stopped. Raises TrainingError or PipelineError, one line.
     """
     wanted = manifest.made(recipe, montage)
     folder = place(folder, montage)
@@ -88,7 +90,7 @@ def make_corpus(
     _check_names(found, data)
     if there is None:
         _write(folder, manifest.Manifest(wanted, whole=False))
-    kept = make_all(found, wanted, folder, jobs, progress)
+    kept = make_all(found, wanted, folder, jobs, progress, engine)
     now = manifest.Manifest(wanted, whole=True, sittings=kept)
     corpus = _load(folder, now)
     _check_classes(corpus, data)

@@ -1,7 +1,7 @@
-"""Pieces of work, several at once, behind a bar: in processes of one thread each, or in this one.
+"""Pieces of work, several at once, behind a bar: in processes of one thread each, on Ray, or in this one.
 
-A piece keeps its result itself, whole, and begins by looking whether it is there: so any run goes on where
-it was stopped, and no piece depends on which process does it or when.
+A piece keeps its result itself, whole, or gives it back to be kept, and begins by looking whether it is
+there: so any run goes on where it was stopped, and no piece depends on which process does it or when.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from typing import Generic, TypeVar
 
 from tqdm import tqdm
 
+from pipeline.cluster import Cluster, cluster
 from pipeline.errors import PipelineError
 from training.errors import TrainingError
 
 T = TypeVar("T")
+R = TypeVar("R")
 # Libraries read these when they are loaded: workers share the cores instead of each wanting all of them,
 # and only the parent draws a bar.
 _ENVIRONMENT = {
@@ -34,6 +36,20 @@ _ENVIRONMENT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where pieces are done: in processes of this machine, or on Ray.
+
+    address: of the cluster's head, see `cluster`.
+    """
+
+    ray: bool = False
+    address: str = ""
+
+
+LOCAL = Engine()
+
+
 def cores() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -43,35 +59,42 @@ class Workers(ABC):
 
     def do(
         self,
-        work: Callable[[T], object],
+        work: Callable[[T], R],
         items: Sequence[T],
         title: str,
         unit: str,
         *,
+        keep: Callable[[T, R], object] | None = None,
         name: Callable[[T], str] = str,
         progress: bool = True,
     ) -> None:
         """All items, in any order; the first that fails stops it, and those done stay.
 
-        title, unit: of the bar. name: of an item, told where it fails. Raises TrainingError, one line.
+        title, unit: of the bar. keep: called in this process with an item and what came of it. name: of an
+        item, told where it fails. Raises TrainingError or PipelineError, one line.
         """
         with tqdm(total=len(items), desc=title, unit=unit, disable=not (progress and items)) as bar:
-            for _ in self.each(_Named(work, name), items):
+            for _ in self.each(_Named(work, name), items, keep):
                 bar.update()
 
     @abstractmethod
-    def each(self, work: Callable[[T], object], items: Sequence[T]) -> Iterator[int]:
+    def each(
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        keep: Callable[[T, R], object] | None = None,
+    ) -> Iterator[int]:
         """Does all items and yields the place of each as it is done; what `work` raises is raised here."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Named(Generic[T]):
+class _Named(Generic[T, R]):
     """Work whose errors are one line that names the item, or the file that it is about."""
 
-    work: Callable[[T], object]
+    work: Callable[[T], R]
     name: Callable[[T], str]
 
-    def __call__(self, item: T) -> object:
+    def __call__(self, item: T) -> R:
         try:
             return self.work(item)
         except PipelineError as why:
@@ -86,9 +109,16 @@ class _Named(Generic[T]):
 class Alone(Workers):
     """No other process: one item after the other, in this one."""
 
-    def each(self, work: Callable[[T], object], items: Sequence[T]) -> Iterator[int]:
+    def each(
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        keep: Callable[[T, R], object] | None = None,
+    ) -> Iterator[int]:
         for place, item in enumerate(items):
-            work(item)
+            result = work(item)
+            if keep is not None:
+                keep(item, result)
             yield place
 
 
@@ -98,13 +128,21 @@ class Processes(Workers):
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def each(self, work: Callable[[T], object], items: Sequence[T]) -> Iterator[int]:
+    def each(
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        keep: Callable[[T, R], object] | None = None,
+    ) -> Iterator[int]:
         """Raises TrainingError where a process is ended from outside."""
         try:
             running = {self._pool.submit(work, item): place for place, item in enumerate(items)}
-            for one in as_completed(running):
-                one.result()
-                yield running[one]
+            for one in as_completed(list(running)):
+                place = running.pop(one)
+                result = one.result()
+                if keep is not None:
+                    keep(items[place], result)
+                yield place
         except BrokenProcessPool:
             raise TrainingError(
                 "a worker process was ended from outside, perhaps for want of memory: "
@@ -112,13 +150,40 @@ class Processes(Workers):
             ) from None
 
 
+class OnRay(Workers):
+    """A cluster that is open."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def each(
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        keep: Callable[[T, R], object] | None = None,
+    ) -> Iterator[int]:
+        """Raises ClusterError where a process is ended from outside again and again."""
+        return self._cluster.each(work, items, keep, work.name if isinstance(work, _Named) else str)
+
+
 @contextmanager
-def workers(jobs: int, begin: Callable[..., object] | None = None, *arguments: object) -> Iterator[Workers]:
-    """begin: called with `arguments` once in each process. On leaving, what has not begun is not begun."""
+def workers(
+    jobs: int, begin: Callable[..., object] | None = None, *arguments: object, engine: Engine = LOCAL
+) -> Iterator[Workers]:
+    """begin: called with `arguments` once in each process. On leaving, what has not begun is not begun.
+
+    jobs: processes, 0 for one a core. Raises ClusterError, one line.
+    """
+    if engine.ray:
+        with cluster(engine.address, jobs, _ENVIRONMENT, begin, *arguments) as ray:
+            yield OnRay(ray)
+        return
     # Forked children would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     with _environment():
-        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin, arguments))
+        pool = ProcessPoolExecutor(
+            jobs or cores(), mp_context=context, initializer=_begin, initargs=(begin, arguments)
+        )
         try:
             yield Processes(pool)
         finally:

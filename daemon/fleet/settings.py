@@ -14,7 +14,7 @@ from daemon.config_errors import explain
 from daemon.errors import ConfigError
 from daemon.mqtt_settings import Mqtt
 from daemon.secret_files import place
-from daemon.toml_file import read_toml
+from daemon.toml_file import load_toml
 
 
 class ReaderModel(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,21 +35,16 @@ class ReaderConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_reader_config(path: Path) -> ReaderConfig:
     """Relative paths in the file start at its own folder. Raises ConfigError, one line."""
-    raw = read_toml(path)
-    try:
-        config = msgspec.convert(raw, ReaderConfig)
-        folder = path.resolve().parent
-        bundle = place(config.model.bundle, folder)
-        config = structs.replace(
-            config,
-            mqtt=mqtt_settings.resolved(config.mqtt, folder),
-            model=structs.replace(config.model, bundle=bundle),
-        )
-        check(config)
-    except msgspec.ValidationError as why:
-        raise ConfigError(f"{path}: {explain(why, raw, ReaderConfig)}") from None
-    except ConfigError as why:
-        raise ConfigError(f"{path}: {why}") from None
+    return load_toml(path, ReaderConfig, _finished)
+
+
+def _finished(config: ReaderConfig, folder: Path) -> ReaderConfig:
+    config = structs.replace(
+        config,
+        mqtt=mqtt_settings.resolved(config.mqtt, folder),
+        model=structs.replace(config.model, bundle=place(config.model.bundle, folder)),
+    )
+    check(config)
     return config
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -17,32 +18,55 @@ from pipeline.whole import write_whole
 from training.corpora import manifest, store
 from training.corpora.sitting import CorpusError, Sitting
 from training.corpora.windows import label_windows
-from training.workers import Alone, cores, workers
+from training.workers import LOCAL, Alone, Engine, cores, workers
 
 _BLOCK = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """key: of the file that is there already, None for none."""
+
+    sitting: Sitting
+    key: str | None
+
+    @property
+    def name(self) -> str:
+        return self.sitting.name
+
+
 def make_all(
-    found: Sequence[Sitting], made: manifest.Made, folder: Path, jobs: int, progress: bool
+    found: Sequence[Sitting],
+    made: manifest.Made,
+    folder: Path,
+    jobs: int,
+    progress: bool,
+    engine: Engine = LOCAL,
 ) -> tuple[manifest.Kept, ...]:
     """One file a sitting in `folder`, in the order of `found`. jobs: worker processes, 0 for one a core.
 
-    The first sitting that cannot be read stops it; those done stay. Raises TrainingError, one line.
+    This process alone writes the files, whatever becomes of the others. The first sitting that cannot be read
+    stops it; those done stay. Raises TrainingError or PipelineError, one line.
     """
+
+    def keep(piece: _Piece, content: bytes | None) -> None:
+        if content is not None:
+            write_whole(folder / f"{piece.name}.npz", content)
+
     title = f"corpus {made.recipe}" + (f", {made.montage}" if made.montage else "")
-    jobs = min(jobs or cores(), len(found))
-    with workers(jobs) if jobs > 1 else nullcontext(Alone()) as pool:
-        work = partial(make_one, made=made, folder=folder)
-        pool.do(work, found, title, "sitting", name=attrgetter("name"), progress=progress)
+    pieces = [_Piece(sitting, store.key_of(folder / f"{sitting.name}.npz")) for sitting in found]
+    jobs = jobs if engine.ray else min(jobs or cores(), len(found))
+    alone = jobs == 1 and not engine.ray
+    with nullcontext(Alone()) if alone else workers(jobs, engine=engine) as pool:
+        work = partial(_make, made=made)
+        pool.do(work, pieces, title, "sitting", keep=keep, name=attrgetter("name"), progress=progress)
     return tuple(_kept(sitting, folder) for sitting in found)
 
 
-def make_one(sitting: Sitting, made: manifest.Made, folder: Path) -> None:
-    """Nothing where its file is there, made of the same bytes under the same settings."""
-    path = folder / f"{sitting.name}.npz"
-    key = _key(sitting, made)
-    if store.key_of(path) != key:
-        write_whole(path, _content(sitting, made, key))
+def _make(piece: _Piece, made: manifest.Made) -> bytes | None:
+    """None where the file that is there was made of the same bytes under the same settings."""
+    key = _key(piece.sitting, made)
+    return None if piece.key == key else _content(piece.sitting, made, key)
 
 
 def _kept(sitting: Sitting, folder: Path) -> manifest.Kept:

@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.wavelet import METHODS
 from training import corpus
+from training.errors import TrainingError
 from training.evaluation.cells import Bench, Cell, budget, done
 from training.evaluation.material import PLAIN, Place, first_people
 from training.evaluation.protocols import NotPossibleError
@@ -18,7 +19,7 @@ from training.evaluation.settings import Protocol, System
 from training.evaluation.systems import TOLD
 from training.evaluation.variants import AS_RECORDED, UNCALIBRATED, Variant, variant_of, variants
 from training.signals import make_signals
-from training.workers import workers
+from training.workers import LOCAL, Engine, workers
 
 
 class NotRun(msgspec.Struct, frozen=True):
@@ -55,11 +56,14 @@ class Only:
         )
 
 
-def evaluate(place: Place, data: Path, jobs: int, only: Only = Only()) -> Plan:
-    """Makes the corpora and signals, then every cell. Raises TrainingError, one line."""
+def evaluate(place: Place, data: Path, jobs: int, only: Only = Only(), engine: Engine = LOCAL) -> Plan:
+    """Makes the corpora and signals, then every cell. Raises TrainingError or PipelineError, one line.
+
+    jobs: processes, 0 for one a core. engine: on Ray, all machines see the same `data` and `place.out`.
+    """
     recipe, folder, montage = place.corpus(PLAIN)
-    corpus.make_corpus(recipe, data, folder, montage=montage, jobs=jobs)
-    with workers(jobs, _begin, place, data) as pool:
+    corpus.make_corpus(recipe, data, folder, montage=montage, jobs=jobs, engine=engine)
+    with workers(jobs, _begin, place, data, engine=engine) as pool:
         others = [
             variant.name
             for variant in variants(place.recipe)
@@ -72,6 +76,12 @@ def evaluate(place: Place, data: Path, jobs: int, only: Only = Only()) -> Plan:
         work = _together([cell for cell in found.cells if not done(place, cell)])
         work.sort(key=lambda some: -_cost(place, some[0]))
         pool.do(_do, work, "evaluation", "step", name=_name)
+    elsewhere = [cells for cells in work if engine.ray and not done(place, cells[-1])]
+    if elsewhere:
+        raise TrainingError(
+            f"{place.folder}: {_name(elsewhere[0])}: done, but on another machine: "
+            "give an --out that all machines share"
+        )
     return found
 
 

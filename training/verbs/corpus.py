@@ -6,7 +6,16 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from training.verbs.options import add_jobs, add_recipe, data_of, new_parser, out_of, recipe_of
+from training.verbs.options import (
+    add_engine,
+    add_jobs,
+    add_recipe,
+    data_of,
+    engine_of,
+    new_parser,
+    out_of,
+    recipe_of,
+)
 
 _TOLD = "play recordings through the daemon's chain and keep the labelled windows"
 _EXAMPLES = """\
@@ -15,6 +24,7 @@ examples:
   python -m training corpus --recipe eegmat --data data/eegmat
   python -m training corpus --recipe simulated --prompts build/simulated/prompts.jsonl
   python -m training corpus --recipe faced-9 --data FACED --compression w50-approx --jobs 8
+  python -m training corpus --recipe faced-9 --data FACED --engine ray --ray-address auto
 
 Each sitting becomes one file in OUT/corpus; what is there and whole is not made again, so that a run that
 was stopped goes on. Smaller headsets of the recipe's [montages] get a corpus each in OUT/corpus/montages.
@@ -26,6 +36,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     p = new_parser(subparsers, "corpus", _TOLD, _EXAMPLES)
     add_recipe(p)
     add_jobs(p)
+    add_engine(p)
     p.add_argument("--compression", help="in place of the recipe's; kept in OUT/corpus-NAME")
     p.add_argument(
         "--montage", action="append", default=[], help="also as this one of the recipe's [montages], or `all`"
@@ -60,7 +71,7 @@ def _make(args: argparse.Namespace) -> int:
     from training.corpus import make_corpus
     from training.errors import TrainingError
 
-    plan, out = recipe_of(args), out_of(args)
+    plan, out, engine = recipe_of(args), out_of(args), engine_of(args)
     data = data_of(args, plan)
     folder = out / "corpus"
     if args.compression:
@@ -70,9 +81,9 @@ def _make(args: argparse.Namespace) -> int:
             plan, pipeline=msgspec.structs.replace(plan.pipeline, compression=args.compression)
         )
         folder = out / f"corpus-{args.compression}"
-    corpus = make_corpus(plan, data, folder, jobs=args.jobs)
+    corpus = make_corpus(plan, data, folder, jobs=args.jobs, engine=engine)
     for montage in plan.montages if "all" in args.montage else dict.fromkeys(args.montage):
-        make_corpus(plan, data, folder, montage=montage, jobs=args.jobs)
+        make_corpus(plan, data, folder, montage=montage, jobs=args.jobs, engine=engine)
     count = Counter(example.label for example in corpus.examples)
     shares = ", ".join(f"{label} {count[label]}" for label in corpus.labels)
     shifted = f" and {len(corpus.shifted)} shifted" if corpus.shifted else ""

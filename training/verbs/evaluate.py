@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 
 from training.evaluation.settings import PROTOCOLS, SYSTEMS
-from training.verbs.options import add_jobs, add_quick, add_recipe, data_of, new_parser, out_of, recipe_of
+from training.verbs.options import (
+    add_engine,
+    add_jobs,
+    add_quick,
+    add_recipe,
+    data_of,
+    engine_of,
+    new_parser,
+    out_of,
+    recipe_of,
+)
 
 _TOLD = "cross-validate the recipe's model and what it is compared with, in the same folds"
 _EXAMPLE = """
@@ -22,6 +32,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = new_parser(subparsers, "evaluate", _TOLD, _EXAMPLE)
     add_recipe(parser)
     add_jobs(parser)
+    add_engine(parser)
     add_quick(parser)
     parser.add_argument("--protocol", action="append", choices=PROTOCOLS, help="only this one, or several")
     parser.add_argument(
@@ -45,12 +56,11 @@ def run(args: argparse.Namespace) -> int:
     from training.evaluation.run import Only, evaluate
     from training.evaluation.summary import bundle_evaluation, gather
     from training.evaluation.tables import rows
-    from training.workers import cores
 
     plan = recipe_of(args)
     place = Place(plan, out_of(args))
     only = Only(tuple(args.protocol or ()), tuple(args.system or ()), tuple(args.variant or ()))
-    done = evaluate(place, data_of(args, plan), args.jobs or cores(), only)
+    done = evaluate(place, data_of(args, plan), args.jobs, only, engine_of(args))
     figures, _ = gather(place, done.cells)
     for line in rows(figures):
         print(line)

@@ -11,6 +11,7 @@ from training import recipe
 from training.corpora.settings import Simulated
 from training.errors import TrainingError
 from training.evaluation.settings import QUICK_BATCH, QUICK_FOLDS, QUICK_PEOPLE, quick
+from training.workers import Engine
 
 # Where recordings lie if nobody says where.
 _DATA = (Path("data"), Path("../shared/data"))
@@ -54,8 +55,33 @@ def add_out(parser: argparse.ArgumentParser) -> None:
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--jobs", type=int, default=0, help="processes, one thread each (default: one a core)"
+        "--jobs",
+        type=int,
+        default=0,
+        help="processes, one thread each (default: one a core; on Ray, of all machines)",
     )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where it is done: here, or on a Ray cluster, see docs/cluster.md (default: local)",
+    )
+    parser.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        default="",
+        help="of the cluster's head, or auto for the cluster of this machine (default: one of its own, here)",
+    )
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """Raises TrainingError."""
+    if args.ray_address and args.engine != "ray":
+        raise TrainingError("--ray-address goes with --engine ray")
+    return Engine(args.engine == "ray", args.ray_address)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

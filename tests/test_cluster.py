@@ -1,0 +1,235 @@
+"""Work on Ray: the same bytes as on one machine, whatever is lost on the way; and what is refused."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ROOT / "tests" / "parts"
+RECORDINGS = 200
+CHANNELS = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
+# As the parts that make the cluster: loopback alone.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": f"{ROOT}:{PARTS}",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class Nodes:
+    """The cluster of tests/parts/ray_nodes.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(PARTS / "ray_nodes.py"), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        self.address = self._line()
+
+    def kill_one(self) -> int:
+        assert self._process.stdin is not None
+        self._process.stdin.write("kill\n")
+        self._process.stdin.flush()
+        return int(self._line())
+
+    def end(self) -> None:
+        self._process.communicate(timeout=60)
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture
+def nodes(short_folder: Path) -> Iterator[Nodes]:
+    found = Nodes(short_folder)
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Sockets are kept in it, whose paths are short."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+    )
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT
+    )
+
+
+def wait(until: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "in vain"
+        time.sleep(0.02)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def recorded(path: Path, seed: int, seconds: int = 16) -> None:
+    rng = np.random.default_rng(seed)
+    white = rng.standard_normal((len(CHANNELS), 250 * seconds)) * 8
+    data = np.cumsum(white, axis=1) * 0.05 + white * 0.3
+    signals = [
+        edfio.EdfSignal(row, 250, label=name, physical_dimension="uV", physical_range=(-500.0, 500.0))
+        for row, name in zip(data, CHANNELS, strict=True)
+    ]
+    edfio.Edf(signals).write(path)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two hundred people for a quarter of a minute each, and a table of what they show."""
+    folder = tmp_path_factory.mktemp("recordings")
+    rows = ["file,start,end,subject,label"]
+    for number in range(RECORDINGS):
+        name = f"person-{number:03d}"
+        recorded(folder / f"{name}.edf", number)
+        label = ("calm", "stress")[number % 2]
+        rows += [f"{name}.edf,0,6,{name},rest", f"{name}.edf,6,16,{name},{label}"]
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shipped = (ROOT / "training" / "recipes" / "eegmat.toml").read_text()
+    short = "[pipeline]\nwarmup = 1.0\nwindow = 2.0\nhop = 1.0\ncalibration = 4.0"
+    path = tmp_path_factory.mktemp("recipe") / "short.toml"
+    path.write_text(shipped.replace("[pipeline]", short) + '\n[corpus]\nkind = "table"\n')
+    return path
+
+
+def test_a_node_killed_half_way_changes_no_byte(
+    nodes: Nodes, recordings: Path, recipe: Path, tmp_path: Path
+) -> None:
+    told = ["-m", "training", "corpus", "--recipe", recipe, "--data", recordings, "--out"]
+    making = start(*told, tmp_path / "ray", "--engine", "ray", "--ray-address", nodes.address)
+    made = tmp_path / "ray" / "corpus"
+    wait(lambda: len(list(made.glob("*.npz"))) >= RECORDINGS // 3, making)
+    assert nodes.kill_one() > 1
+    there = len(list(made.glob("*.npz")))
+    out, errors = making.communicate(timeout=150)
+    assert making.returncode == 0, errors
+    assert RECORDINGS // 3 <= there < RECORDINGS
+    assert out.startswith(f"{RECORDINGS} people, ") and "so the task will be retried" in errors
+    local = run(*told, tmp_path / "local", "--jobs", 1)
+    assert local.returncode == 0, local.stderr
+    assert contents(made) == contents(tmp_path / "local" / "corpus")
+    assert len(contents(made)) == RECORDINGS + 1
+    assert local.stdout.replace("/local/", "/ray/") == out
+
+
+def test_only_what_was_lost_is_done_again(nodes: Nodes, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    doing = start(PARTS / "ray_pieces.py", nodes.address, log, 60)
+    wait(lambda: log.exists() and len(log.read_text().splitlines()) >= 20, doing)
+    nodes.kill_one()
+    out, errors = doing.communicate(timeout=150)
+    assert doing.returncode == 0, errors
+    *kept, last = out.splitlines()
+    assert last == "all" and sorted(map(int, kept)) == list(range(60))
+    begun = Counter(line.split()[0] for line in log.read_text().splitlines())
+    # Of one core, one piece at a time was lost.
+    assert set(begun) == {str(item) for item in range(60)} and begun.total() <= 61
+
+
+def listening(pids: set[int]) -> set[str]:
+    """Addresses, as /proc has them, on which these processes take connections."""
+    sockets = set()
+    for pid in pids:
+        for end in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                sockets.add(str(end.readlink()))
+            except OSError:
+                continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and f"socket:[{rest[5]}]" in sockets:
+                found.add(local.partition(":")[0])
+    return found
+
+
+def test_a_cluster_of_ones_own_listens_on_the_loopback_alone(tmp_path: Path) -> None:
+    from ray_nodes import children
+
+    log = tmp_path / "log"
+    doing = start(PARTS / "ray_pieces.py", "", log, 30)
+    wait(lambda: log.exists() and len(log.read_text().splitlines()) >= 4, doing)
+    processes = {doing.pid, *children(doing.pid)}
+    where = listening(processes)
+    _, errors = doing.communicate(timeout=150)
+    assert doing.returncode == 0 and errors == ""
+    assert len(processes) > 5 and where
+    assert where <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert not any(Path(f"/proc/{pid}").exists() for pid in processes)
+
+
+def test_what_cannot_be_is_one_line(recordings: Path, recipe: Path, tmp_path: Path) -> None:
+    told = ["-m", "training", "corpus", "--recipe", recipe, "--data", recordings, "--out", tmp_path / "out"]
+    nobody = run(*told, "--engine", "ray", "--ray-address", "127.0.0.1:9")
+    assert nobody.returncode == 1
+    assert nobody.stderr.splitlines()[-1].startswith(
+        "error: 127.0.0.1:9: no Ray cluster answers there (Connection refused): start one with `ray start"
+    )
+    local = run(*told, "--ray-address", "127.0.0.1:9")
+    assert local.returncode == 1 and "--ray-address goes with --engine ray" in local.stderr
+
+
+def test_without_ray_only_its_engine_is_missing(recordings: Path, recipe: Path, tmp_path: Path) -> None:
+    """As where the extra is not installed: the import fails."""
+    program = (
+        "import sys, runpy; sys.modules['ray'] = None; runpy.run_module('training', run_name='__main__')"
+    )
+    few = tmp_path / "few"
+    few.mkdir()
+    for name in ("person-000.edf", "person-001.edf"):
+        (few / name).symlink_to(recordings / name)
+    (few / "labels.csv").write_text("".join((recordings / "labels.csv").read_text().splitlines(True)[:5]))
+    told = ["-c", program, "corpus", "--recipe", recipe, "--data", few, "--out", tmp_path / "out"]
+    refused = run(*told, "--engine", "ray")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == (
+        "error: --engine ray needs Ray: pip install 'eeg-emotion-copilot[ray]'"
+    )
+    local = run(*told, "--jobs", 2)
+    assert local.returncode == 0, local.stderr
