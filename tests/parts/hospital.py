@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import sqlite3
@@ -12,7 +11,7 @@ from typing import Any
 
 import aiomqtt
 import pytest
-from broker import Listener, Mosquitto
+from broker import Listener, Mosquitto, hearing
 from certificates import DAY, Authority, Pair
 
 from daemon.archive import FILE
@@ -88,16 +87,11 @@ class Hospital:
             cert_file=str(pair.certificate),
             key_file=str(pair.key),
         )
-        async with ConfirmedClient(mqtt, None, tls_context(mqtt), NEVER) as client:
-            ear = Listener(client)
-            for topic in topics:
-                await client.subscribe(topic, qos=1)
-            task = asyncio.create_task(ear.collect())
-            try:
-                yield ear
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        async with (
+            ConfirmedClient(mqtt, None, tls_context(mqtt), NEVER) as client,
+            hearing(client, *topics) as ear,
+        ):
+            yield ear
 
     def trail(self) -> list[dict[str, Any]]:
         """The entries of the node's audit trail."""
