@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 
 def between(least: int, most: int) -> Callable[[str], int]:
@@ -20,11 +19,13 @@ def between(least: int, most: int) -> Callable[[str], int]:
 
 def utc(text: str) -> float:
     """ISO 8601 to seconds since the Unix epoch; UTC where no zone is named."""
+    # Late, so that `--help` is quick.
+    from daemon.messages import unix
+
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        return unix(text)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"must be like 2026-01-31T12:00:00Z, got {text}") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def positive(text: str) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import threading
 import time
 
@@ -16,6 +15,7 @@ from daemon.outlet import EegOutlet
 from daemon.sources.pace import Pacer
 from daemon.sources.settings import TEN_TWENTY
 from daemon.sources.synthetic_eeg import SimulatedHeadset
+from daemon.stopping import stop_by_signal
 
 _BLOCK_S = 0.04  # as wireless headsets send
 
@@ -50,9 +50,7 @@ def stream(
 
 def main(argv: list[str] | None = None) -> int:
     options = _options().parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_by_signal()
     headset = SimulatedHeadset(
         options.electrodes.split(","),
         options.rate,

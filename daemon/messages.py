@@ -19,8 +19,9 @@ def iso(seconds: float) -> str:
 
 
 def unix(text: str) -> float:
-    """The reverse of `iso`."""
-    return datetime.fromisoformat(text).timestamp()
+    """The reverse of `iso`; UTC where no zone is named. Raises ValueError or OverflowError for no time."""
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 class Message(Struct, frozen=True, kw_only=True, tag_field="schema"):

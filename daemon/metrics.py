@@ -39,16 +39,21 @@ _WHAT = {
     "windows_calibrating": "windows that went into a calibration",
     "windows_waiting": "windows that wait to be read",
     "windows_dropped": "windows thrown away because the machine was too slow",
+    "windows_stale": "windows skipped unread after a hold-up",
     "labels": "readings with a label",
     "abstained": "readings without one",
     "rate_nominal": "sampling rate that the headset claims, Hz",
     "rate_true": "sampling rate by this machine's clock, Hz",
+    "recorded": "samples in recordings on the disk",
+    "unrecorded": "samples that the disk did not take",
 }
 _MQTT = {
     "connects": "connections to the broker",
     "sent": "messages confirmed by the broker",
+    "replayed": "messages sent again because somebody asked",
     "commands_obeyed": "commands obeyed",
     "commands_refused": "commands refused",
+    "commands_unanswered": "commands refused without an answer",
 }
 
 
@@ -110,14 +115,17 @@ def _node(health: Health, connected: bool) -> Iterator[Metric]:
         "eegcopilot_resident_memory_bytes", "resident memory", round(health.rss_mib * 2**20)
     )
     yield GaugeMetricFamily("eegcopilot_broker_connected", "1 while the broker is connected", int(connected))
-    waiting = ("waiting", "refused")
+    waiting = ("waiting", "refused", "in_memory")
     for state in waiting:
         yield GaugeMetricFamily(
             f"eegcopilot_outbox_{state}", f"messages in the outbox, {state}", health.outbox.get(state, 0)
         )
+    yield GaugeMetricFamily(
+        "eegcopilot_outbox_bytes", "of the outbox's file", health.outbox.get("kib", 0) * 1024
+    )
     gone = CounterMetricFamily("eegcopilot_outbox_gone", "messages that were given up", labels=["why"])
     for why, count in health.outbox.items():
-        if why not in waiting:
+        if why not in (*waiting, "kib"):
             gone.add_metric([why], count)
     yield gone
     for name, what in _MQTT.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -12,6 +11,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from daemon.config_errors import shown
 from daemon.errors import CommandError, OutboxError
+from daemon.messages import unix
 from daemon.post import QUALITY, Post
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -65,7 +65,6 @@ def _is_filter(text: str) -> bool:
 
 def _utc(text: str) -> float:
     try:
-        at = datetime.fromisoformat(text)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        return unix(text)
     except (ValueError, OverflowError):
         raise CommandError(f"{shown(text)} is no time: write for instance 2026-01-31T12:00:00Z") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -13,7 +13,7 @@ from pipeline.keys import public_key
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Verb = Literal["calibrate", "patient", "draft", "sign", "ask", "replay-outbox"]
-ALL_VERBS: tuple[Verb, ...] = ("calibrate", "patient", "draft", "sign", "ask", "replay-outbox")
+ALL_VERBS: tuple[Verb, ...] = get_args(Verb)
 
 
 class Signer(Struct, frozen=True, forbid_unknown_fields=True):

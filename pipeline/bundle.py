@@ -114,6 +114,11 @@ class Bundle:
         return cls(path=path, manifest=manifest, sha256=hashlib.sha256(raw).hexdigest())
 
 
+def bundle_folder(chosen: str | None) -> Path:
+    """The folder that somebody chose, or the shipped bundle's."""
+    return Path(chosen) if chosen else shipped_bundle()
+
+
 def shipped_bundle() -> Path:
     """The bundle that comes with the program."""
     return Path(str(resources.files("pipeline"))) / "bundles" / "calm-stress"

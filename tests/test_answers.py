@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bare_drafts import Plain
 from episodes_at_hand import context, maker, simulated
 from proof import guideline
 
@@ -12,7 +13,6 @@ from pipeline.drafts.answering import Known, Reply, answer
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.record import SECTIONS, encode
 from pipeline.drafts.sources import Guide
-from pipeline.drafts.writing import Plain
 from pipeline.guidance import Guidance
 from pipeline.guidance.documents import index_folder
 from pipeline.guidance.passages import Passage

@@ -16,7 +16,7 @@ from trees import make_deb, make_tree
 ROOT = Path(__file__).parents[1]
 SIMULATOR = '[mqtt]\nport = 1\n[[stream]]\nname = "bed"\nsource = {kind = "simulator"}\n'
 # ELF's e_machine (elf.h)
-X86_64, AARCH64 = 62, 183
+AARCH64 = 183
 
 # Debian's Python for arm64, unpacked only: made by `make arm64-check`.
 ARM_ROOT = ROOT / "build" / "boot" / "arm64.tar"

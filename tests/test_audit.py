@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from bare_drafts import NoGuide, Plain
 from episodes_at_hand import context, maker, simulated
 
 from daemon.archive import FILE, Archive
@@ -14,8 +15,6 @@ from daemon.audit import Head, verify
 from daemon.cli import main
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.record import encode
-from pipeline.drafts.sources import NoGuide
-from pipeline.drafts.writing import Plain
 
 NOTES = 12
 

@@ -27,17 +27,23 @@ def test_full_drops_the_oldest_and_counts(room: int, n: int) -> None:
     asyncio.run(body())
 
 
+def producing(channel: Channel[int], n: int) -> threading.Thread:
+    """Puts 0 to n - 1 from a thread, then closes the channel."""
+
+    def produce() -> None:
+        for item in range(n):
+            channel.put(item)
+        channel.close()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    return thread
+
+
 def test_from_a_thread_nothing_is_lost_or_reordered() -> None:
     async def body() -> None:
         channel = Channel[int]("test", 100_000)
-
-        def produce() -> None:
-            for item in range(20_000):
-                channel.put(item)
-            channel.close()
-
-        thread = threading.Thread(target=produce)
-        thread.start()
+        thread = producing(channel, 20_000)
         assert await drain(channel) == list(range(20_000))
         thread.join()
         assert channel.dropped == 0
@@ -48,14 +54,7 @@ def test_from_a_thread_nothing_is_lost_or_reordered() -> None:
 def test_lossless_makes_the_thread_wait() -> None:
     async def body() -> None:
         channel = Channel[int]("test", 3, lossless=True)
-
-        def produce() -> None:
-            for item in range(1000):
-                channel.put(item)
-            channel.close()
-
-        thread = threading.Thread(target=produce)
-        thread.start()
+        thread = producing(channel, 1000)
         seen = []
         async for item in channel:
             assert len(channel) <= 3

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stack import Client, until
+from stack import Client
+from waiting import until
 
 pytest.importorskip("iotcore", reason="the demo's broker comes with the extra `demo`")
 

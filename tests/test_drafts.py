@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from bare_drafts import NoGuide, Plain
 from episodes_at_hand import FACED, FULL, context, maker, readings, real, simulated
 from node import reader
 from proof import unsourced, unsupported
@@ -19,8 +20,6 @@ from pipeline.drafts.course import MOST_POINTS, MOST_STRETCHES, Course
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.gathering import Gatherer
 from pipeline.drafts.model_writer import ModelWriter
-from pipeline.drafts.sources import NoGuide
-from pipeline.drafts.writing import Plain
 from pipeline.episodes import EpisodeTracker
 from pipeline.guidance import Guidance
 from pipeline.prompt import Person
@@ -32,7 +31,7 @@ def guidance() -> Guidance:
 
 
 def plain(draft: record.Draft) -> dict[str, Any]:
-    return record.builtins(draft)
+    return msgspec.to_builtins(draft)
 
 
 def test_no_number_without_a_fact_and_no_advice_without_a_source(

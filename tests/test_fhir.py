@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from bare_drafts import Plain
 from episodes_at_hand import FACED, FULL, context, maker, simulated
 from fhir.resources.bundle import Bundle as BundleR5
 from fhir.resources.R4B.bundle import Bundle as BundleR4B
@@ -16,7 +17,6 @@ from fhir.resources.R4B.bundle import Bundle as BundleR4B
 from pipeline.drafts import fhir, fhir_terms
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.record import Draft, Signature, digest, signed
-from pipeline.drafts.writing import Plain
 from pipeline.guidance import Guidance
 
 STATUS = {"accept": "final", "amend": "amended", "reject": "entered-in-error"}

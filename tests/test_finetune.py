@@ -151,13 +151,13 @@ def test_labels_are_learnt(base_folder: Path, tmp_path: Path, method: str) -> No
 def test_killed_in_the_middle_it_ends_in_the_same_weights(base_folder: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     steps = 24
-    done = subprocess.run(
-        [sys.executable, *tuning(straight, base_folder, steps, 0.1)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+
+    def tuned(out: Path) -> None:
+        command = [sys.executable, *tuning(out, base_folder, steps, 0.1)]
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    tuned(straight)
     process = subprocess.Popen([sys.executable, *tuning(killed, base_folder, steps, 0.1)], env=ENVIRONMENT)
     states = killed / "finetune-checkpoints"
     until = time.monotonic() + 240
@@ -171,13 +171,7 @@ def test_killed_in_the_middle_it_ends_in_the_same_weights(base_folder: Path, tmp
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "tuned").exists()
-    done = subprocess.run(
-        [sys.executable, *tuning(killed, base_folder, steps, 0.1)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    tuned(killed)
     for step in (1, 2):
         one, other = (load_file(out / f"step-{step}" / "model.safetensors") for out in (straight, killed))
         assert all(torch.equal(one[name], other[name]) for name in one)

@@ -1,36 +1,19 @@
 """The whole daemon on a disk that fills up and is emptied again: it goes on labelling, and loses nothing."""
 
 import asyncio
-import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from broker import Mosquitto, listening
 from node import configuration, serving, stream
+from small_disk import fill, small_disk
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 20 MB of its own."""
-    at = tmp_path / "disk"
-    at.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(at)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield at
-    subprocess.run(["umount", "-l", str(at)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    file = disk / "filler"
-    with file.open("ab", buffering=0) as out:
-        for size in (2**16, 2**12, 2**9, 1):
-            with contextlib.suppress(OSError):
-                while out.write(bytes(size)) == size:
-                    pass
-    return file
+    with small_disk(tmp_path / "disk", "20m") as disk:
+        yield disk
 
 
 def test_the_daemon_outlives_a_full_disk(mosquitto: Mosquitto, disk: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from broker import Listener, Mosquitto, listening
 from node import configuration, serving, stream
+from waiting import until
 
 from daemon.clocks import ClockWatch, UtcStamps
 from daemon.messages import StreamHealth
@@ -188,12 +189,6 @@ def test_after_sleep_the_stream_is_opened_anew(outlet: Callable[..., Any]) -> No
     feed = Feed(make_source(LslSource(name="headset")), chunks.append, events.append, 2.0, clocks)
     thread = threading.Thread(target=feed.run, args=(stop,))
     thread.start()
-
-    def until(true: Callable[[], object]) -> None:
-        end = time.monotonic() + 30
-        while not true():
-            assert time.monotonic() < end
-            time.sleep(0.02)
 
     try:
         until(lambda: feed.stats.samples > 100)

@@ -12,6 +12,8 @@ from node import configuration, serving, stream
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.errors import ConfigError
+from daemon.messages import StreamHealth
+from daemon.metrics import _WHAT
 
 ROOT = Path(__file__).parents[1]
 DASHBOARD = ROOT / "systemd" / "grafana" / "eeg-copilot.json"
@@ -60,6 +62,9 @@ def test_served_and_shown(mosquitto: Mosquitto, tmp_path: Path) -> None:
             assert found["eegcopilot_stream_samples_total"][bed] >= 250 * 14
             total = (("quantile", "0.99"), ("stage", "total"))
             assert 0 < found["eegcopilot_latency_seconds"][total] < 2
+            assert found["eegcopilot_outbox_bytes"][()] > 0
+            whys = {dict(labels)["why"] for labels in found["eegcopilot_outbox_gone_total"]}
+            assert {"dropped", "expired"} <= whys and not whys & {"kib", "in_memory", "waiting"}
             assert not any("pseudo" in str(labels) for series in found.values() for labels in series)
 
             names = {name for query in expressions() for name in re.findall(r"\beegcopilot_\w+", query)}
@@ -69,10 +74,17 @@ def test_served_and_shown(mosquitto: Mosquitto, tmp_path: Path) -> None:
             known = {key for series in found.values() for labels in series for key, _ in labels}
             assert asked <= known | {"instance", "job"}, asked
             await running.finish()
+            health = running.service.last_health
+            assert health is not None
+            assert {f"eegcopilot_mqtt_{name}_total" for name in health.mqtt} <= set(found)
         with pytest.raises(OSError):
             await asyncio.to_thread(scrape, port)
 
     asyncio.run(body())
+
+
+def test_nothing_that_a_stream_counts_is_left_out() -> None:
+    assert set(_WHAT) == set(StreamHealth.__struct_fields__) - {"state"}
 
 
 def test_off_by_default_and_loopback(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """The outbox in trouble: full, on a full disk, damaged, killed; and what is asked for anew."""
 
-import contextlib
 import itertools
 import os
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_disk import fill, small_disk
+from waiting import until
 
 from daemon.outbox import Keep, Outbox
 
@@ -21,41 +22,17 @@ def payloads(outbox: Outbox, after: int = 0) -> list[bytes]:
     return [row.payload for row in outbox.waiting(after, 100_000)]
 
 
-def until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "6m") as disk:
+        yield disk
 
 
-def fill(disk: Path) -> Path:
-    """Whatever room there is, taken."""
-    file = disk / "filler"
-    with file.open("wb", buffering=0) as out, contextlib.suppress(OSError):
-        for size in (65536, 4096, 512):
-            with contextlib.suppress(OSError):
-                while True:
-                    out.write(bytes(size))
-    return file
-
-
-def test_a_full_disk_costs_memory_and_heals_by_itself(small_disk: Path) -> None:
-    with Outbox(small_disk / "state") as outbox:
+def test_a_full_disk_costs_memory_and_heals_by_itself(disk: Path) -> None:
+    with Outbox(disk / "state") as outbox:
         for n in range(20):
             outbox.put("a/emotion", READING % n, keep=Keep.WHILE_ROOM)
-        filler = fill(small_disk)
+        filler = fill(disk)
         for n in range(20, 1000):
             assert outbox.peek_seq("a/emotion") == n + 1
             outbox.put("a/emotion", READING % n, keep=Keep.WHILE_ROOM)
@@ -73,15 +50,15 @@ def test_a_full_disk_costs_memory_and_heals_by_itself(small_disk: Path) -> None:
         assert payloads(outbox) == [READING % n for n in range(400, 1000)]
         assert outbox.counts()["waiting"] == 600
         assert outbox.counts()["dropped"] == 0
-    with Outbox(small_disk / "state") as outbox:
+    with Outbox(disk / "state") as outbox:
         assert payloads(outbox) == [READING % n for n in range(400, 1000)]
         assert outbox.peek_seq("a/emotion") == 1001
 
 
-def test_memory_is_bounded_counted_and_keeps_drafts(small_disk: Path) -> None:
-    with Outbox(small_disk / "state") as outbox:
+def test_memory_is_bounded_counted_and_keeps_drafts(disk: Path) -> None:
+    with Outbox(disk / "state") as outbox:
         outbox.put("a/emotion", b"0", keep=Keep.WHILE_ROOM)
-        filler = fill(small_disk)
+        filler = fill(disk)
         for n in itertools.count(1):  # until the write-ahead log has no room left either
             outbox.put("a/emotion", READING % n, keep=Keep.WHILE_ROOM)
             if outbox.counts()["in_memory"]:
@@ -96,13 +73,13 @@ def test_memory_is_bounded_counted_and_keeps_drafts(small_disk: Path) -> None:
         assert counts["dropped"] == counts["dropped_emotion"] == before + 3010 - counts["waiting"]
         filler.unlink()
         # Ten times its former size: a disk has to be larger than what waits in memory.
-        subprocess.run(["mount", "-o", "remount,size=60m", str(small_disk)], check=True)
+        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
         until(lambda: outbox.waiting(0, 1) and not outbox.counts()["in_memory"])
         left = payloads(outbox)
         assert [p for p in left if p.startswith(b"draft")] == [b"draft %d" % n for n in range(0, 3000, 300)]
         dropped = outbox.counts()["dropped"]
         assert dropped == counts["dropped"]
-    with Outbox(small_disk / "state") as outbox:
+    with Outbox(disk / "state") as outbox:
         assert outbox.counts()["dropped"] == dropped
 
 

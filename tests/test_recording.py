@@ -18,6 +18,8 @@ import pytest
 import pyxdf
 from broker import Mosquitto, listening
 from node import bundle, configuration, reader, serving, stream
+from small_disk import small_disk
+from waiting import until
 
 from daemon.alarms import Alarms
 from daemon.labelling import Labelling
@@ -49,13 +51,6 @@ def chunk(first: int, n: int = 25, segment: int = 0, **more: Any) -> Chunk:
         "offset": 1000.0,
     }
     return Chunk(data, first, segment=segment, **(about | more))
-
-
-def until(true: Callable[[], object], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def streams(path: Path, **how: Any) -> tuple[dict[str, Any], list[tuple[float, dict[str, Any]]]]:
@@ -184,21 +179,16 @@ def test_a_full_shelf_stops_with_an_alarm_and_goes_on_by_itself(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "200k") as disk:
+        yield disk
 
 
 def test_a_disk_that_fills_leaves_readable_files_and_counts(
-    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.recorder._LOOK_S", 0.2)
-    shelf, alarms = Shelf(small_disk / "r", Settings(min_free_mib=0)), Alarms()
+    shelf, alarms = Shelf(disk / "r", Settings(min_free_mib=0)), Alarms()
     with Recorder("s", "pseudo-1", shelf, alarms) as recorder:
         n = 0
         while not alarms.lines:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import node
+from bare_drafts import Plain
 from broker import Listener, Mosquitto, listening
 from episodes_at_hand import context, maker, simulated
 from fhir.resources.R4B.bundle import Bundle
@@ -23,7 +24,6 @@ from daemon.archive import FILE, Archive
 from daemon.audit import Head, verify
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.record import SECTIONS
-from pipeline.drafts.writing import Plain
 from pipeline.guidance import Guidance
 
 SIGNERS = '[[signer]]\nid = "dr-1"\nrole = "neurologist"\n[[signer]]\nid = "dr-2"\n'

@@ -12,7 +12,7 @@ from pathlib import Path
 from daemon.config import Config
 from daemon.doctor.finding import Finding, Verdict
 from daemon.doctor.machine import UPGRADE
-from pipeline.bundle import Bundle, shipped_bundle
+from pipeline.bundle import Bundle, bundle_folder
 from pipeline.errors import BundleError
 
 # A stream writes some 50 MB a day; three days of four streams, and half of it again.
@@ -22,7 +22,7 @@ BACKLOG_S = 3600.0
 
 
 def look_at_bundle(config: Config) -> Iterator[Finding]:
-    path = Path(config.model.bundle) if config.model.bundle else shipped_bundle()
+    path = bundle_folder(config.model.bundle)
     try:
         bundle = Bundle.load(path)
     except BundleError as why:

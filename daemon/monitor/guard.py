@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -151,9 +151,6 @@ async def body(request: Request, kind: type[S]) -> S:
         raise RefusalError(400, explain(why, raw, kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RefusalError(400, "not JSON") from None
-
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def told(content: object, status: int = 200) -> Response:

@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 
 from daemon.cli import DONE
-from pipeline.bundle import Bundle, read_manifest, shipped_bundle
+from pipeline.bundle import Bundle, bundle_folder, read_manifest
 from pipeline.bundle_signature import check_signature, write_signature
 from pipeline.errors import KeyFileError
 from pipeline.keys import private_key, public_text
 
 
 def run(options: argparse.Namespace) -> int:
-    bundle = Bundle.load(Path(options.bundle) if options.bundle else shipped_bundle())
+    bundle = Bundle.load(bundle_folder(options.bundle))
     if options.what == "sign":
         return _sign(bundle, options.key)
     manifest = bundle.manifest

@@ -10,14 +10,14 @@ from daemon.config import load_config
 from daemon.tls import tls_context
 from daemon.topics import Topics
 from daemon.unit import see_as_the_service
-from pipeline.bundle import Bundle, shipped_bundle
+from pipeline.bundle import Bundle, bundle_folder
 
 
 def run(options: argparse.Namespace) -> int:
     see_as_the_service(Path(options.config))
     config = load_config(Path(options.config))
     tls_context(config.mqtt)
-    folder = Path(config.model.bundle) if config.model.bundle else shipped_bundle()
+    folder = bundle_folder(config.model.bundle)
     bundle = Bundle.load(folder, config.model.trusted_keys)
     mqtt = config.mqtt
     print(f"{options.config}: good")

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +22,8 @@ from daemon.latency import percentile
 from daemon.logs import set_up_logs
 from daemon.messages import Health
 from daemon.service import Service
-from pipeline.bundle import Bundle, shipped_bundle
+from daemon.stopping import shutdown_by_signal
+from pipeline.bundle import Bundle, bundle_folder
 from pipeline.reader import Reader
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ _STREAM = "you"
 def run(options: argparse.Namespace) -> int:
     set_up_logs("error")
     recording = Path(options.recording).resolve() if options.recording else None
-    bundle = Bundle.load(Path(options.bundle) if options.bundle else shipped_bundle())
+    bundle = Bundle.load(bundle_folder(options.bundle))
     reader = Reader(bundle)
     name = f"demo-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="eeg-copilot-") as temporary:
@@ -105,9 +105,7 @@ async def _demo(
     seconds: float | None,
     opened: tuple[Monitor, str] | None,
 ) -> int:
-    interrupted, shutdown = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+    interrupted, shutdown = shutdown_by_signal(), asyncio.Event()
     headset = await Headset.start(name, recording)
     subscriber = Subscriber(screen, headset)
     try:

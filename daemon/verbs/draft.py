@@ -16,7 +16,7 @@ from daemon.guides import guide
 from daemon.labelling import Labelling
 from daemon.records import maker
 from daemon.verbs.board import layout
-from pipeline.bundle import Bundle, shipped_bundle
+from pipeline.bundle import Bundle, bundle_folder
 from pipeline.drafts import fhir, pdf, render
 from pipeline.drafts.context import PatientContext, read_context
 from pipeline.drafts.course import Course
@@ -34,7 +34,7 @@ from pipeline.whole import write_whole
 
 def run(options: argparse.Namespace) -> int:
     context = _context(Path(options.patient))
-    bundle = Bundle.load(Path(options.bundle) if options.bundle else shipped_bundle())
+    bundle = Bundle.load(bundle_folder(options.bundle))
     board = layout(options.board)
     recordings, utc = _clocked([open_recording(file, board) for file in options.files], options.start)
     for recording in recordings:

@@ -15,7 +15,7 @@ from daemon import bar
 from daemon.cli import DONE, NOTICE
 from daemon.labelling import Labelled, Labelling
 from daemon.verbs.board import layout
-from pipeline.bundle import Bundle, shipped_bundle
+from pipeline.bundle import Bundle, bundle_folder
 from pipeline.prompt import Person
 from pipeline.reader import Reader
 from pipeline.recordings import open_recording
@@ -24,7 +24,7 @@ from pipeline.whole import whole
 
 def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
-    bundle = Bundle.load(Path(options.bundle) if options.bundle else shipped_bundle())
+    bundle = Bundle.load(bundle_folder(options.bundle))
     board = layout(options.board)
     recordings = [open_recording(file, board) for file in options.files]
     for recording in recordings:

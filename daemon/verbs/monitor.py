@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import getpass
 import importlib.util
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from daemon.cli import DONE, NOTICE
 from daemon.errors import CommandError, ConfigError
 from daemon.logs import set_up_logs
 from daemon.passwords import ask
+from daemon.stopping import shutdown_by_signal
 
 if TYPE_CHECKING:
     from daemon.monitor.serve import Monitor
@@ -56,10 +56,9 @@ def require_extra() -> None:
 
 
 async def _until_told(monitor: Monitor) -> None:
-    shutdown = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
-    await monitor.run(shutdown, lambda address: print(f"Monitor: {address}  {NOTICE}", flush=True))
+    await monitor.run(
+        shutdown_by_signal(), lambda address: print(f"Monitor: {address}  {NOTICE}", flush=True)
+    )
 
 
 def _user(store: Store, options: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import threading
 import time
@@ -24,14 +23,13 @@ from daemon.sources import make_source
 from daemon.sources.base import SourceEvent
 from daemon.sources.feed import Feed
 from daemon.sources.settings import SourceSettings
+from daemon.stopping import stop_by_signal
 
 
 def run(options: argparse.Namespace) -> int:
     config = _config(options)
     set_up_logs("warning", config.log.format)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_by_signal()
     with ExitStack() as whole:
         recorders = whole.enter_context(Recorders(config, Alarms()))
         threads = []

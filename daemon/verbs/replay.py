@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-import threading
 
 from daemon.cli import DONE
 from daemon.replay import play
+from daemon.stopping import stop_by_signal
 from daemon.verbs.board import layout
 
 
 def run(options: argparse.Namespace) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_by_signal()
     samples = play(
         options.files,
         options.name,

@@ -15,7 +15,8 @@ from daemon.errors import ConfigError
 from daemon.logs import set_up_logs
 from daemon.notify import notify, notify_reloading
 from daemon.service import Service
-from pipeline.bundle import Bundle, shipped_bundle
+from daemon.stopping import shutdown_by_signal
+from pipeline.bundle import Bundle, bundle_folder
 from pipeline.reader import Reader
 
 log = structlog.get_logger("run")
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     config = load_config(file)
     set_up_logs(config.log.level, config.log.format)
     notify("STATUS=starting: loading the model")
-    folder = Path(config.model.bundle) if config.model.bundle else shipped_bundle()
+    folder = bundle_folder(config.model.bundle)
     bundle = Bundle.load(folder, config.model.trusted_keys)
     service = Service(config, bundle, Reader(bundle, config.model.threads))
     asyncio.run(_until_told(service, file))
@@ -34,11 +35,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _until_told(service: Service, file: Path) -> None:
-    shutdown, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, shutdown.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, service, file)
-    await service.run(shutdown)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, file)
+    await service.run(shutdown_by_signal())
 
 
 def _reload(service: Service, file: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, structs
@@ -186,9 +186,3 @@ def signed(draft: Draft, signature: Signature, amendments: dict[str, str]) -> Dr
         signature=signature,
         previous=digest(draft),
     )
-
-
-def builtins(draft: Draft) -> dict[str, Any]:
-    """As plain values, for JSON."""
-    told: dict[str, Any] = msgspec.to_builtins(draft)
-    return told

@@ -42,15 +42,6 @@ class Guide(Protocol):
     ) -> Sequence[Entry]: ...
 
 
-class NoGuide:
-    """For a node without any guidance: nothing is advised then."""
-
-    def search(
-        self, question: str, k: int = 5, states: Sequence[str] = (), kinds: Sequence[str] = ()
-    ) -> Sequence[Entry]:
-        return ()
-
-
 def nearest(entries: Sequence[Entry]) -> list[Entry]:
     """Those that are not far behind the best: a search always finds something more."""
     return [entry for entry in entries if entry.score >= _NEAR * entries[0].score]

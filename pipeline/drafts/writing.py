@@ -39,18 +39,6 @@ class Writer(Protocol):
         ...
 
 
-class Plain:
-    """No model: always the first wording."""
-
-    name = "fixed wording"
-
-    def choose(self, lead: str, alternatives: Sequence[str]) -> int:
-        return 0
-
-    def compose(self, lead: str, facts: Sequence[str]) -> str:
-        return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Pen:
     """A writer and the prompt that it goes on from: the same for all choices, so it is read only once."""

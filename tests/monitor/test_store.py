@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from bare_drafts import Plain
 from episodes_at_hand import context, maker, simulated
 
 from daemon.decoding import decode
@@ -28,7 +29,6 @@ from daemon.monitor.ward import Ward
 from daemon.signed_command import SignedCommand
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.record import digest, encode
-from pipeline.drafts.writing import Plain
 from pipeline.guidance import Guidance
 from pipeline.keys import new_key, public_text
 

@@ -105,15 +105,25 @@ class Listener:
 @contextlib.asynccontextmanager
 async def listening(port: int, topic: str = "eegcopilot/#") -> AsyncIterator[Listener]:
     """A subscriber over MQTT 5 that is surely subscribed."""
-    async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
-        listener = Listener(client)
+    async with (
+        aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client,
+        hearing(client, topic) as listener,
+    ):
+        yield listener
+
+
+@contextlib.asynccontextmanager
+async def hearing(client: aiomqtt.Client, *topics: str) -> AsyncIterator[Listener]:
+    """A connected client that is surely subscribed."""
+    listener = Listener(client)
+    for topic in topics:
         await client.subscribe(topic, qos=1)
-        task = asyncio.create_task(listener.collect())
-        try:
-            yield listener
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    task = asyncio.create_task(listener.collect())
+    try:
+        yield listener
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import sqlite3
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker import Listener, Mosquitto
+from broker import Listener, Mosquitto, hearing
 from certificates import DAY, Authority, Pair
 
 from daemon.archive import FILE
@@ -85,16 +84,11 @@ class Hospital:
             cert_file=str(pair.certificate),
             key_file=str(pair.key),
         )
-        async with ConfirmedClient(mqtt, f"eegcopilot-home-{name}", Login(mqtt)) as client:
-            ear = Listener(client)
-            for topic in topics:
-                await client.subscribe(topic, qos=1)
-            task = asyncio.create_task(ear.collect())
-            try:
-                yield ear
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        async with (
+            ConfirmedClient(mqtt, f"eegcopilot-home-{name}", Login(mqtt)) as client,
+            hearing(client, *topics) as ear,
+        ):
+            yield ear
 
     def trail(self) -> list[dict[str, Any]]:
         """The entries of the node's audit trail."""

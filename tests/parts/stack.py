@@ -9,12 +9,11 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from broker import Mosquitto, free_port
+from waiting import until
 
 from daemon.monitor.settings import FILE
 from daemon.monitor.store import Store
@@ -82,17 +81,6 @@ class Process:
         if self._process.poll() is None:
             self._process.send_signal(number)
         return self._process.wait(20)
-
-
-def until(true: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
-    """The first value that is true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds:g} s: {what or true}")
 
 
 class Stack:
