@@ -16,6 +16,7 @@ from daemon.alarms import Alarms
 from daemon.cli import DONE, FAILED
 from daemon.config import Config, Pseudonym, load_config
 from daemon.errors import ConfigError
+from daemon.heap import steady
 from daemon.logs import set_up_logs
 from daemon.recorder import Recorder
 from daemon.recorders import Recorders
@@ -27,6 +28,7 @@ from daemon.stopping import stop_by_signal
 
 
 def run(options: argparse.Namespace) -> int:
+    steady()
     config = _config(options)
     set_up_logs("warning", config.log.format)
     stop = stop_by_signal()

@@ -12,6 +12,7 @@ import structlog
 from daemon.cli import DONE
 from daemon.config import load_config
 from daemon.errors import ConfigError
+from daemon.heap import steady
 from daemon.logs import set_up_logs
 from daemon.notify import notify, notify_reloading
 from daemon.service import Service
@@ -23,6 +24,7 @@ log = structlog.get_logger("run")
 
 
 def run(options: argparse.Namespace) -> int:
+    steady()
     file = Path(options.config)
     config = load_config(file)
     set_up_logs(config.log.level, config.log.format)

@@ -35,8 +35,7 @@ class DaemonProcess:
                     stdout=log,
                     stderr=log,
                     cwd=ROOT,
-                    # As its unit has it.
-                    env=environment(**{"NOTIFY_SOCKET": str(notify), "MALLOC_ARENA_MAX": "2"} | more),
+                    env=environment(NOTIFY_SOCKET=str(notify), **more),
                 )
             try:
                 self._await_ready(waiting)
