@@ -69,8 +69,9 @@ def read(file: Path) -> dict[str, Float32]:
     """A quantised file's tensors as the numbers they stand for, by their names in GGUF."""
     import gguf
 
+    # Copies: what is not quantised would else be the file itself, mapped for reading only.
     return {
-        tensor.name: np.asarray(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
+        tensor.name: np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
         for tensor in gguf.GGUFReader(file).tensors
     }
 
