@@ -18,8 +18,8 @@ from daemon.messages import (
 from daemon.monitor.truth import Truth
 from daemon.record_messages import DraftMessage, SignedMessage
 
-# Readings kept for the timeline: half an hour at one every two seconds.
-MOST_TREND = 900
+# Readings kept for the timeline, which shows five minutes: at one a second.
+MOST_TREND = 300
 # Of them, those a card draws.
 CARD_TREND = 60
 # Windows kept for the scrolling codes: four minutes at one every two seconds.
@@ -58,7 +58,8 @@ class Bed:
         # Since when readings have followed each other without a gap; 0.0 where none was seen.
         self._resumed = 0.0
         self._seq = 0
-        self._points: deque[list[Any]] = deque(maxlen=MOST_TREND)
+        # (UTC seconds, place of the label or -1 for none, probabilities): tuples, as a ward has thousands.
+        self._points: deque[tuple[float, int, tuple[float, ...]]] = deque(maxlen=MOST_TREND)
         self._quality: Quality | None = None
         self._windows: deque[dict[str, Any]] = deque(maxlen=MOST_WINDOWS)
         self._episodes: dict[str, EpisodeMessage] = {}
@@ -90,7 +91,7 @@ class Bed:
         labels = list(message.p_smooth or message.p)
         p = message.p_smooth or message.p
         shown = -1 if message.label is None else labels.index(message.label)
-        self._points.append([round(end, 2), shown, [round(p[label], 3) for label in labels]])
+        self._points.append((round(end, 2), shown, tuple(round(p[label], 3) for label in labels)))
         self.changed |= {"reading", "point"}
 
     def told_quality(self, message: Quality) -> None:

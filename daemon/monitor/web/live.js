@@ -6,7 +6,7 @@ import { now, setClock } from "./times.js";
 // The server speaks every second. This long without a word, and the screen must not look alive.
 const SILENT_MS = 5000;
 const MOST_CARD = 60;
-const MOST_POINTS = 900;
+const MOST_POINTS = 300;
 const MOST_WINDOWS = 120;
 
 export const ward = { beds: new Map(), brokerLost: null, connected: false, lostAt: 0, detail: null };

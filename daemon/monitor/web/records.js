@@ -41,6 +41,8 @@ export function recordsPanel(body, key) {
   async function open(one) {
     opened = one;
     draw();
+    // Nothing of the one before stays meanwhile: no text to decide on, and no password.
+    render(nothing, body.querySelector(".open"));
     try {
       const told = await get(`api/records/${one.id}/${one.version}/record.json`);
       recordView(body.querySelector(".open"), key, told.heard, told.record, (detail) => {
