@@ -17,7 +17,7 @@ DEB := dist/eeg-copilot_$(VERSION)_$(subst x86_64,amd64,$(subst aarch64,arm64,$(
 # Where nobody is root there is no boot, and its tests are skipped.
 BOOTS := $(shell test $$(id -u) = 0 && echo build/boot/root.tar)
 
-.PHONY: help demo test check audit bench soak fuzz bundle smollm2 embedder vendor screenshots clean
+.PHONY: help demo test check audit bench soak fuzz fleet sizing bundle smollm2 embedder vendor screenshots clean
 .PHONY: install-service upgrade-service rollback-service uninstall-service deb arm64-check test-boot
 
 help: ## Show the verbs
@@ -47,6 +47,12 @@ soak: $(VENV)/.dev $(VENV)/.system ## Faults upon a daemon of all real parts, an
 
 fuzz: $(VENV)/.dev ## Malformed inputs for all that reads outside data, some 40 minutes [INPUTS=10000]
 	@$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),10000) $(FUZZ_ARGS)
+
+fleet: $(VENV)/.dev $(VENV)/.system ## A hundred thin streams, a pool whose readers are killed and drained, a link cut [ROUNDS=10]
+	@FLEET_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest tests/test_fleet_hosts.py -s $(PYTEST_ARGS)
+
+sizing: $(VENV)/.dev $(VENV)/.system ## What 10 to 10,000 beds need, from what one costs here, some 5 minutes [SIZING_ARGS=--quick]
+	@$(BIN)/python -m tests.bench.sizing --out build/sizing.json $(SIZING_ARGS)
 
 bundle: $(VENV)/.dev ## Evaluate, train, export and seal the shipped bundle anew [SHARED_DATA=../shared/data]
 	$(BIN)/python -m training evaluate --recipe eegmat --data $(SHARED_DATA)/eegmat --out $(RESULTS) \

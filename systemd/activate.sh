@@ -36,7 +36,7 @@ units() {
   running || return 0
   { systemctl list-units --plain --no-legend --state=active,activating,reloading,failed 'eeg-copilot*.service' | cut -d' ' -f1
     systemctl list-unit-files --plain --no-legend --state=enabled 'eeg-copilot*.service' | cut -d' ' -f1
-    ls /etc/systemd/system/multi-user.target.wants 2>/dev/null | grep '^eeg-copilot@.*\.service$' || true
+    ls /etc/systemd/system/multi-user.target.wants 2>/dev/null | grep -E '^eeg-copilot(-reader)?@.*\.service$' || true
   } | grep -v '@\.service$' | sort -u
 }
 

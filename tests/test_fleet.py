@@ -413,6 +413,8 @@ def test_settings(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r".*") as refusal:
             load_reader_config(file)
         assert part in str(refusal.value) and "\n" not in str(refusal.value)
+    sample = Path(__file__).parents[1] / "systemd" / "reader.toml"
+    assert load_reader_config(sample).mqtt.node == "reader-1"
     assert at_broker("127.0.0.1:1884", "home", "r", None, 1).mqtt.port == 1884
     assert at_broker("localhost", "home", "r", None, 1).mqtt.port == 1883
     with pytest.raises(ConfigError, match="not encrypted"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,20 +20,24 @@ from hosts import Hosts, HostsError, broker_between, two_hosts
 
 from tests.parts.machine import ROOT, environment
 
-STREAMS = 100
+STREAMS, READERS = 100, 3
+# Each kills a reader, adds one, drains one, adds one, and cuts the link: `make fleet` runs ten.
+ROUNDS = int(os.environ.get("FLEET_ROUNDS", "1"))
 PERIOD_S = (
     4.0  # a window of each; twice the shipped bundle's hop, for machines that do other things meanwhile
 )
 LATE_S = 2.0
 CUT_S = 10.0
-# Share of the windows that the pool has to have read while the link is whole, even on a busy machine.
-MOST = 0.95
+# Share of the windows that the pool has to have read while the link is whole, and how old they may be, however
+# busy the machine is. A pool that did not miss its dead would lose a third of the questions.
+MOST, LATEST_S = 0.75, 10.0
 
 
 class Beds:
     """The process of thin streams, and what it says every second."""
 
     def __init__(self, hosts: Hosts, port: int) -> None:
+        self._hosts = hosts
         arguments = [hosts.broker("beds"), port, STREAMS, PERIOD_S, LATE_S]
         self.process = subprocess.Popen(
             [*hosts.on("beds"), sys.executable, "-m", "tests.parts.thin_streams", *map(str, arguments)],
@@ -45,13 +51,27 @@ class Beds:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "the streams have ended early"
-        print(line, end="")
         return json.loads(line)
 
     def until(self, true: Callable[[dict[str, Any]], object], seconds: float = 60.0) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while not true(told := self.says()):
             assert time.monotonic() < end, told
+        return told
+
+    def read_by_pool(self, windows: int) -> dict[str, Any]:
+        """Until the pool has read so many more."""
+        before = self.says()
+        return self.until(lambda told: told["answered"] >= before["answered"] + windows)
+
+    def without_link(self) -> dict[str, Any]:
+        """Cut off for a while; what it says at the end of that."""
+        self._hosts.link("beds", "down")
+        cut = time.monotonic()
+        told = self.says()
+        while time.monotonic() < cut + CUT_S:
+            told = self.says()
+        self._hosts.link("beds", "up")
         return told
 
     def end(self) -> None:
@@ -79,62 +99,60 @@ def hosts() -> Iterator[Hosts]:
         yield made
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(300 * (ROUNDS + 1))
 def test_every_window_is_read_once(
     hosts: Hosts, tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     port = free_port()
     mqtt = f'host = "{hosts.broker("pool")}"\nport = {port}\nkeepalive = 5\nplain_over_network = true'
+    names = (f"reader-{n}" for n in itertools.count(1))
+    ended: list[dict[str, int]] = []  # what readers counted that were told to stop
     with contextlib.ExitStack() as whole:
         whole.enter_context(broker_between(hosts, tmp_path, port))
 
-        def reader(name: str) -> ReaderProcess:
-            process = ReaderProcess(tmp_path, name, mqtt, within=hosts.on("pool"))
+        def reader() -> ReaderProcess:
+            process = ReaderProcess(tmp_path, next(names), mqtt, within=hosts.on("pool"))
             whole.callback(process.end)
             return process
 
-        one, two, three = [reader(f"reader-{n}") for n in (1, 2, 3)]
-        for process in (one, two, three):
+        pool = [reader() for _ in range(READERS)]
+        for process in pool:
             process.waits_for_questions()
         beds = Beds(hosts, port)
         whole.callback(beds.end)
-
-        beds.until(lambda told: told["answered"] >= STREAMS)
-        two.kill()
-        killed = beds.says()
-        beds.until(lambda told: told["answered"] >= killed["answered"] + STREAMS)
-        four = reader("reader-4")
-        four.waits_for_questions()
-        drained = one.stop()
-        left = beds.says()
-        before = beds.until(lambda told: told["answered"] >= left["answered"] + STREAMS)
-        assert before["answered"] >= MOST * before["readings"], before
-
-        hosts.link("beds", "down")
-        cut = time.monotonic()
-        during = beds.says()
-        while time.monotonic() < cut + CUT_S:
-            during = beds.says()
-        hosts.link("beds", "up")
-        # Each bed had labels all the same, by its own reader.
-        assert during["labelled"] == STREAMS, during
-        assert during["read_here"] - before["read_here"] >= STREAMS, during
-        assert during["lost"] - during["waiting"] == 0, during
-
-        back = beds.until(lambda told: told["online"] == STREAMS)
-        after = beds.until(lambda told: told["answered"] >= back["answered"] + STREAMS)
+        told = beds.until(lambda told: told["answered"] >= STREAMS)
+        for _ in range(ROUNDS):
+            begun = told
+            pool.pop().kill()
+            pool.append(reader())
+            told = beds.read_by_pool(STREAMS)
+            pool[-1].waits_for_questions()
+            ended.append(pool.pop(0).stop())
+            assert ended[-1]["cut_off"] == 0, ended[-1]
+            intact = beds.read_by_pool(STREAMS)
+            read = intact["readings"] - begun["readings"]
+            assert intact["answered"] - begun["answered"] >= MOST * read, (begun, intact)
+            assert intact["p50_ms"] < intact["p99_ms"] < 1e3 * LATEST_S, intact
+            pool.append(reader())
+            told = beds.without_link()
+            # Each bed had labels all the same, by its own reader.
+            assert told["labelled"] == STREAMS, told
+            assert told["read_here"] - intact["read_here"] >= STREAMS, told
+            assert told["lost"] == told["waiting"], told
+            beds.until(lambda told: told["online"] == STREAMS)
+            pool[-1].waits_for_questions()
+            told = beds.read_by_pool(STREAMS)
         end = beds.finish()
-        left_over = [three.stop(), four.stop()]
+        ended += [process.stop() for process in pool]
 
     assert end["put"] == end["readings"] > 0, end
     assert (end["lost"], end["twice"], end["wrong"], end["dropped"], end["strange"]) == (0, 0, 0, 0, 0), end
     assert end["answered"] + end["read_here"] == end["put"], end
-    assert before["p50_ms"] < before["p99_ms"] < 1e3 * (LATE_S + PERIOD_S), before
-    # A reader that is drained finishes what it holds: nothing was cut off, and all it heard is accounted for.
-    for counts in (drained, *left_over):
+    # A reader that is drained finishes what it holds, and all that it ever heard is accounted for.
+    for counts in ended:
         assert accounted(counts) and counts["heard"] > 0, counts
         assert counts["malformed"] == counts["denied"] == 0, counts
-    assert drained["cut_off"] == 0, drained
-    told = {key: end[key] for key in ("put", "answered", "read_here", "resent", "late", "duplicates")}
-    record_testsuite_property("fleet", told | {"p50_ms": before["p50_ms"], "p99_ms": end["p99_ms"]})
-    print(f"\nthe fleet: whole {before}; cut {during}; after {after}; end {end}")
+    shown = {key: end[key] for key in ("put", "answered", "read_here", "resent", "late", "duplicates")}
+    shown |= {key: intact[key] for key in ("p50_ms", "p99_ms")}
+    record_testsuite_property("fleet", shown)
+    print(f"\nthe fleet, {STREAMS} streams, {ROUNDS} rounds: {shown}")

@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SYSTEMD = ROOT / "systemd"
-UNITS = ("eeg-copilot.service", "eeg-copilot@.service", "eeg-copilot-monitor.service")
+UNITS = (
+    "eeg-copilot.service",
+    "eeg-copilot@.service",
+    "eeg-copilot-monitor.service",
+    "eeg-copilot-reader@.service",
+)
 MOST = 1.5  # of systemd's 10; what is left is a network and serial ports, which are its purpose
 
 pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
@@ -64,10 +69,8 @@ def verify(folder: Path, *units: str) -> str:
 
 
 def test_verify_prints_nothing(tmp_path: Path) -> None:
-    assert (
-        verify(tmp_path, "eeg-copilot.service", "eeg-copilot@bed-1.service", "eeg-copilot-monitor.service")
-        == ""
-    )
+    units = ("eeg-copilot.service", "eeg-copilot@bed-1.service", *UNITS[2:3], "eeg-copilot-reader@1.service")
+    assert verify(tmp_path, *units) == ""
 
 
 def test_verify_would_print(tmp_path: Path) -> None:

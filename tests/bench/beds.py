@@ -24,6 +24,7 @@ from daemon.messages import (
 )
 
 _NODES = 10
+PUBLISHED_MS = 9.0
 
 
 def publish(port: int, beds: int, stop: threading.Event) -> None:
@@ -48,12 +49,13 @@ def publish(port: int, beds: int, stop: threading.Event) -> None:
                 )
                 client.publish(f"{topic}/status", _json(status, seq), 1, True)
                 client.publish(f"{topic}/quality", _json(Quality(score=1.0, channels={}), seq), 0, True)
-            client.publish(f"{topic}/emotion", _reading(n, seq), 1, True)
+            client.publish(f"{topic}/emotion", reading(n, seq), 1, True)
     client.loop_stop()
     client.disconnect()
 
 
-def _reading(n: int, seq: int) -> bytes:
+def reading(n: int, seq: int) -> bytes:
+    """What a node says of bed n, made now; `PUBLISHED_MS` of its latency are said to lie behind it."""
     now = time.time()
     # Some beds change their state each half minute, so that cards move as they do on a ward.
     stressed = (seq // 30 + n) % 7 == 0
@@ -67,8 +69,8 @@ def _reading(n: int, seq: int) -> bytes:
         abstained=False,
         reason="",
         quality=1.0,
-        latency_ms=Latency(label=5.0, total=9.0),
-        model=ModelRef(id="load", sha256=""),
+        latency_ms=Latency(label=5.0, total=PUBLISHED_MS),
+        model=ModelRef(id="load", sha256="0" * 64),
     )
     # Its id says when it was published, for the page to compare with.
     told = msgspec.structs.replace(stamped(message, seq, now), id=f"{n}-{round(now * 1e3)}")

@@ -44,6 +44,7 @@ class Report:
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    title: str = "make bench"
 
     def figure(self, key: str, value: float | Spread) -> None:
         """A spread gives three keys: its median under `key`, and `_low` and `_high`."""
@@ -74,7 +75,7 @@ class Report:
         json_file.with_suffix(".md").write_text(self.markdown(machine, json_file.with_suffix(".svg").name))
 
     def markdown(self, machine: dict[str, str | int | float], chart: str) -> str:
-        parts = ["# make bench\n", f"{_machine(machine)}\n"]
+        parts = [f"# {self.title}\n", f"{_machine(machine)}\n"]
         if self.charts:
             parts.append(f"![Chart]({chart})\n")
         for table in self.tables:

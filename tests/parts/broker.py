@@ -51,6 +51,10 @@ class Mosquitto:
             time.sleep(0.02)
         raise RuntimeError(f"mosquitto did not start: {(self.folder / 'mosquitto.log').read_text()}")
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """SIGSTOP: it is there and does nothing; SIGCONT: it goes on; SIGHUP: it reads its access rules."""
         if self._process is not None:
