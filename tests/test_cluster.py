@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +16,9 @@ from pathlib import Path
 import edfio
 import numpy as np
 import pytest
+
+from daemon.label_folder import Made, begin_folder
+from pipeline.bundle import Bundle, shipped_bundle
 
 ROOT = Path(__file__).parents[1]
 PARTS = ROOT / "tests" / "parts"
@@ -68,8 +73,6 @@ def nodes(short_folder: Path) -> Iterator[Nodes]:
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """Sockets are kept in it, whose paths are short."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
@@ -233,3 +236,56 @@ def test_without_ray_only_its_engine_is_missing(recordings: Path, recipe: Path, 
     )
     local = run(*told, "--jobs", 2)
     assert local.returncode == 0, local.stderr
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six sittings, one of them in two files, and a file that is none."""
+    folder = tmp_path_factory.mktemp("ward")
+    for number in range(5):
+        recorded(folder / f"bed-{number}.edf", number, 40)
+    (folder / "bed-5").mkdir()
+    for part in (1, 2):
+        recorded(folder / "bed-5" / f"{part}.edf", 5 + part, 30)
+    (folder / "damaged.edf").write_bytes(b"0" * 1000)
+    return folder
+
+
+def test_a_folder_is_labelled_alike_here_and_on_ray(ward: Path, tmp_path: Path) -> None:
+    told = ["-m", "daemon", "label", ward, "--calibrate-seconds", 10, "--threads", 1, "--jsonl"]
+    local = run(*told, tmp_path / "local")
+    assert local.returncode == 1 and "not labelled: damaged: " in local.stderr
+    assert "6 sittings in" in local.stderr
+    there = contents(tmp_path / "local")
+    assert set(there) == {"labelling.json", *(f"bed-{n}.jsonl" for n in range(6))}
+    rows = [json.loads(line) for line in there["bed-5.jsonl"].splitlines()]
+    assert [Path(row["file"]).name for row in rows] == sorted(Path(row["file"]).name for row in rows)
+    assert {Path(row["file"]).name for row in rows} == {"1.edf", "2.edf"}
+
+    ray = run(*told, tmp_path / "ray", "--engine", "ray")
+    assert ray.returncode == 1 and contents(tmp_path / "ray") == there, ray.stderr
+
+    # What is there stays; what is missing, or older than its recording, is done again.
+    (tmp_path / "ray" / "bed-1.jsonl").unlink()
+    os.utime(tmp_path / "ray" / "bed-2.jsonl", (0, 0))
+    again = run(*told, tmp_path / "ray")
+    assert "4 of 7 sittings were labelled before" in again.stderr and "2 sittings in" in again.stderr
+    assert contents(tmp_path / "ray") == there
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--jsonl", "-"), "--jsonl names a folder too"),
+        (("--jsonl", "OUT", "--age", "40"), "--age and --gender are one person's"),
+        (("--jsonl", "OUT", "--ray-address", "auto"), "--ray-address goes with --engine ray"),
+        (("--jsonl", "OUT", "--mains", "60"), "labelled with another bundle or other options"),
+    ],
+)
+def test_what_a_folder_cannot_have_is_one_line(
+    ward: Path, tmp_path: Path, more: tuple[str, ...], said: str
+) -> None:
+    begin_folder(tmp_path, Made(Bundle.load(shipped_bundle()).id, "", 50, None, None))
+    told = [str(tmp_path) if word == "OUT" else word for word in more]
+    refused = run("-m", "daemon", "label", ward, *told)
+    assert refused.returncode == 1 and said in refused.stderr and refused.stderr.count("\n") == 1
