@@ -143,7 +143,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the development set (once) ..."
-	@$(PIP) install -c constraints.txt -e '.[demo,monitor,metrics,dense,train,ray,mne,dev]'
+	@$(PIP) install -c constraints.txt -e '.[demo,monitor,metrics,dense,train,ray,ray-train,mne,dev]'
 	@touch $(VENV)/.runtime $@
 
 # A peer that does not install is named as missing, and tried again next time. Of SmolLM2's package only the

@@ -20,7 +20,7 @@ NOTICE = "Research use only: not a medical device, and nothing here is a diagnos
 
 # Before numpy and ONNX Runtime load. Our arrays are small: a second BLAS thread costs more in contention
 # than it computes. The pinned ONNX Runtime sends no telemetry; this says so to any other.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
 
 class Verb(Protocol):
@@ -32,7 +32,7 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb. Whatever goes wrong in a way we know is said in one line."""
     options = _parser().parse_args(argv)
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         verb: Verb = importlib.import_module(f"daemon.verbs.{options.module}")
@@ -202,12 +202,26 @@ def _reader(reader: argparse.ArgumentParser) -> None:
 def _label(label: argparse.ArgumentParser) -> None:
     label.epilog = (
         "Files given together are one person's sitting, in order: the start of the first one is taken as "
-        "rest, and calibrates. Each file, and each gap in one, begins a new segment."
+        "rest, and calibrates. Each file, and each gap in one, begins a new segment. Of a folder, each "
+        "recording in it is a sitting of its own, and each folder in it one sitting; OUT is then a folder "
+        "too, and what is in it already is not labelled again."
     )
     label.add_argument(
         "--jsonl", metavar="OUT", required=True, help="one line a window; - is standard output"
     )
     _sitting(label)
+    label.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="of a folder: here, or on a Ray cluster, see docs/cluster.md (default: local)",
+    )
+    label.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        default="",
+        help="of the cluster's head, or auto for the cluster of this machine (default: one of its own, here)",
+    )
     label.add_argument("--age", type=between(0, 120), metavar="YEARS")
     label.add_argument("--gender", choices=("female", "male", "other"))
 

@@ -96,3 +96,21 @@ class Labelling:
             reading = self._smoother.feed(item if isinstance(item, Reading) else next(readings))
             span = reading.span
             yield Labelled(file, span.start_s - offset_s, span.end_s - offset_s, reading, window)
+
+
+def as_line(labelled: Labelled, bundle: Bundle) -> dict[str, object]:
+    """As `label` writes it, one JSON object a line."""
+    reading = labelled.reading
+    return {
+        "file": str(labelled.file),
+        "start_s": round(labelled.start_s, 6),
+        "end_s": round(labelled.end_s, 6),
+        "label": reading.label,
+        "p": {label: round(p, 6) for label, p in reading.p.items()},
+        "p_smooth": {label: round(p, 6) for label, p in reading.p_smooth.items()},
+        "abstained": reading.abstained,
+        "reason": reading.reason,
+        "quality": round(reading.quality, 4),
+        "model": bundle.id,
+        "research_use_only": True,
+    }

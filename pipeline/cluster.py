@@ -143,6 +143,9 @@ def cluster(
     token = secrets.token_hex(16)
     opening = Opening(token, versions(), Path.cwd(), begin, arguments)
     with joined(address, jobs * cpus, environment) as ray:
+        most = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+        if most < cpus:
+            raise ClusterError(f"no machine of the cluster has {cpus} cores to work with, {most:g} at most")
         yield Cluster(ray, opening, jobs, cpus)
 
 

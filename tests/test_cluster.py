@@ -2,139 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import edfio
-import numpy as np
 import pytest
+from cluster_at_hand import PARTS, Nodes, children, contents, recorded, run, short_recipe, start, table, wait
+from cluster_at_hand import nodes as made_nodes
 
-ROOT = Path(__file__).parents[1]
-PARTS = ROOT / "tests" / "parts"
+from daemon.label_folder import Made, begin_folder
+from pipeline.bundle import Bundle, shipped_bundle
+
 RECORDINGS = 200
-CHANNELS = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
-# As the parts that make the cluster: loopback alone.
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": f"{ROOT}:{PARTS}",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    "OMP_NUM_THREADS": "1",
-}
-
-
-class Nodes:
-    """The cluster of tests/parts/ray_nodes.py."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(PARTS / "ray_nodes.py"), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=ENVIRONMENT,
-        )
-        self.address = self._line()
-
-    def kill_one(self) -> int:
-        assert self._process.stdin is not None
-        self._process.stdin.write("kill\n")
-        self._process.stdin.flush()
-        return int(self._line())
-
-    def end(self) -> None:
-        self._process.communicate(timeout=60)
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
 
 
 @pytest.fixture
-def nodes(short_folder: Path) -> Iterator[Nodes]:
-    found = Nodes(short_folder)
-    yield found
-    found.end()
-
-
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """Sockets are kept in it, whose paths are short."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=ENVIRONMENT,
-    )
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT
-    )
-
-
-def wait(until: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "in vain"
-        time.sleep(0.02)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def recorded(path: Path, seed: int, seconds: int = 16) -> None:
-    rng = np.random.default_rng(seed)
-    white = rng.standard_normal((len(CHANNELS), 250 * seconds)) * 8
-    data = np.cumsum(white, axis=1) * 0.05 + white * 0.3
-    signals = [
-        edfio.EdfSignal(row, 250, label=name, physical_dimension="uV", physical_range=(-500.0, 500.0))
-        for row, name in zip(data, CHANNELS, strict=True)
-    ]
-    edfio.Edf(signals).write(path)
+def nodes() -> Iterator[Nodes]:
+    with made_nodes() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two hundred people for a quarter of a minute each, and a table of what they show."""
     folder = tmp_path_factory.mktemp("recordings")
-    rows = ["file,start,end,subject,label"]
-    for number in range(RECORDINGS):
-        name = f"person-{number:03d}"
-        recorded(folder / f"{name}.edf", number)
-        label = ("calm", "stress")[number % 2]
-        rows += [f"{name}.edf,0,6,{name},rest", f"{name}.edf,6,16,{name},{label}"]
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    table(folder, RECORDINGS)
     return folder
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shipped = (ROOT / "training" / "recipes" / "eegmat.toml").read_text()
-    short = "[pipeline]\nwarmup = 1.0\nwindow = 2.0\nhop = 1.0\ncalibration = 4.0"
-    path = tmp_path_factory.mktemp("recipe") / "short.toml"
-    path.write_text(shipped.replace("[pipeline]", short) + '\n[corpus]\nkind = "table"\n')
-    return path
+    return short_recipe(tmp_path_factory.mktemp("recipe") / "short.toml")
 
 
 def test_a_node_killed_half_way_changes_no_byte(
@@ -181,8 +80,8 @@ def listening(pids: set[int]) -> set[str]:
             except OSError:
                 continue
     found = set()
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+    for kind in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
             _, local, _, state, *rest = line.split()
             if state == "0A" and f"socket:[{rest[5]}]" in sockets:
                 found.add(local.partition(":")[0])
@@ -190,8 +89,6 @@ def listening(pids: set[int]) -> set[str]:
 
 
 def test_a_cluster_of_ones_own_listens_on_the_loopback_alone(tmp_path: Path) -> None:
-    from ray_nodes import children
-
     log = tmp_path / "log"
     doing = start(PARTS / "ray_pieces.py", "", log, 30)
     wait(lambda: log.exists() and len(log.read_text().splitlines()) >= 4, doing)
@@ -233,3 +130,56 @@ def test_without_ray_only_its_engine_is_missing(recordings: Path, recipe: Path, 
     )
     local = run(*told, "--jobs", 2)
     assert local.returncode == 0, local.stderr
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six sittings, one of them in two files, and a file that is none."""
+    folder = tmp_path_factory.mktemp("ward")
+    for number in range(5):
+        recorded(folder / f"bed-{number}.edf", number, 40)
+    (folder / "bed-5").mkdir()
+    for part in (1, 2):
+        recorded(folder / "bed-5" / f"{part}.edf", 5 + part, 30)
+    (folder / "damaged.edf").write_bytes(b"0" * 1000)
+    return folder
+
+
+def test_a_folder_is_labelled_alike_here_and_on_ray(ward: Path, tmp_path: Path) -> None:
+    told = ["-m", "daemon", "label", ward, "--calibrate-seconds", 10, "--threads", 1, "--jsonl"]
+    local = run(*told, tmp_path / "local")
+    assert local.returncode == 1 and "not labelled: damaged: " in local.stderr
+    assert "6 sittings in" in local.stderr
+    there = contents(tmp_path / "local")
+    assert set(there) == {"labelling.json", *(f"bed-{n}.jsonl" for n in range(6))}
+    rows = [json.loads(line) for line in there["bed-5.jsonl"].splitlines()]
+    assert [Path(row["file"]).name for row in rows] == sorted(Path(row["file"]).name for row in rows)
+    assert {Path(row["file"]).name for row in rows} == {"1.edf", "2.edf"}
+
+    ray = run(*told, tmp_path / "ray", "--engine", "ray")
+    assert ray.returncode == 1 and contents(tmp_path / "ray") == there, ray.stderr
+
+    # What is there stays; what is missing, or older than its recording, is done again.
+    (tmp_path / "ray" / "bed-1.jsonl").unlink()
+    os.utime(tmp_path / "ray" / "bed-2.jsonl", (0, 0))
+    again = run(*told, tmp_path / "ray")
+    assert "4 of 7 sittings were labelled before" in again.stderr and "2 sittings in" in again.stderr
+    assert contents(tmp_path / "ray") == there
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--jsonl", "-"), "--jsonl names a folder too"),
+        (("--jsonl", "OUT", "--age", "40"), "--age and --gender are one person's"),
+        (("--jsonl", "OUT", "--ray-address", "auto"), "--ray-address goes with --engine ray"),
+        (("--jsonl", "OUT", "--mains", "60"), "labelled with another bundle or other options"),
+    ],
+)
+def test_what_a_folder_cannot_have_is_one_line(
+    ward: Path, tmp_path: Path, more: tuple[str, ...], said: str
+) -> None:
+    begin_folder(tmp_path, Made(Bundle.load(shipped_bundle()).id, "", 50, None, None))
+    told = [str(tmp_path) if word == "OUT" else word for word in more]
+    refused = run("-m", "daemon", "label", ward, *told)
+    assert refused.returncode == 1 and said in refused.stderr and refused.stderr.count("\n") == 1

@@ -28,8 +28,8 @@ PERIOD_S = (
 )
 LATE_S = 2.0
 CUT_S = 10.0
-# Share of the windows that the pool has to have read while the link is whole, and how old they may be, however
-# busy the machine is. A pool that did not miss its dead would lose a third of the questions.
+# Share of the windows that the pool has to have read while the link is whole, and how old they may be,
+# however busy the machine is. A pool that did not miss its dead would lose a third of the questions.
 MOST, LATEST_S = 0.75, 10.0
 
 

@@ -27,7 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 # Libraries read these when they are loaded: workers share the cores instead of each wanting all of them,
 # and only the parent draws a bar.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -175,7 +175,7 @@ def workers(
     jobs: processes, 0 for one a core. Raises ClusterError, one line.
     """
     if engine.ray:
-        with cluster(engine.address, jobs, _ENVIRONMENT, begin, *arguments) as ray:
+        with cluster(engine.address, jobs, ENVIRONMENT, begin, *arguments) as ray:
             yield OnRay(ray)
         return
     # Forked children would inherit locks that other threads hold.
@@ -207,8 +207,8 @@ def _begin(begin: Callable[..., object] | None, arguments: tuple[object, ...]) -
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
     try:
         yield
     finally:

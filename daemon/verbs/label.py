@@ -1,4 +1,4 @@
-"""`eeg-copilot label FILE… --jsonl OUT`"""
+"""`eeg-copilot label FILE… --jsonl OUT`, `eeg-copilot label FOLDER --jsonl FOLDER`"""
 
 from __future__ import annotations
 
@@ -7,25 +7,35 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from daemon import bar
-from daemon.cli import DONE, NOTICE
-from daemon.labelling import Labelled, Labelling
+from daemon.cli import DONE, ENVIRONMENT, FAILED, NOTICE
+from daemon.label_folder import Made, Settings, Sitting, Told, begin_folder, label_all, sittings
+from daemon.labelling import Labelling, as_line
 from daemon.verbs.board import layout
 from pipeline.bundle import Bundle, bundle_folder
+from pipeline.errors import PipelineError
 from pipeline.prompt import Person
 from pipeline.reader import Reader
 from pipeline.recordings import open_recording
-from pipeline.whole import whole
+from pipeline.whole import whole, write_whole
 
 
 def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     bundle = Bundle.load(bundle_folder(options.bundle))
     board = layout(options.board)
+    folder = next((Path(file) for file in options.files if Path(file).is_dir()), None)
+    if folder is not None:
+        _check_folder(options)
+        made = Made(bundle.id, bundle.sha256, options.mains, options.calibrate_seconds, options.board)
+        return _folder(options, folder, Settings(made, bundle.path.absolute(), board, options.threads))
+    if options.engine == "ray":
+        raise PipelineError("--engine ray labels a folder of recordings: give one")
     recordings = [open_recording(file, board) for file in options.files]
     for recording in recordings:
         for warning in recording.warnings:
@@ -41,32 +51,66 @@ def run(options: argparse.Namespace) -> int:
     counts: dict[str, int] = {}
     with _out(options.jsonl) as out:
         for labelled in labelling.label(recordings, lambda done: bar.show(done, seconds)):
-            out.write(json.dumps(_line(labelled, bundle)).encode() + b"\n")
+            out.write(json.dumps(as_line(labelled, bundle)).encode() + b"\n")
             word = labelled.reading.label or "abstained"
             counts[word] = counts.get(word, 0) + 1
     took = time.perf_counter() - began
-    told = ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "no window"
-    _say(f"{labelling.calibrating} windows of rest calibrated and have no line; then {told}")
+    _say(f"{labelling.calibrating} windows of rest calibrated and have no line; then {_told(counts)}")
     _say(f"{seconds:.0f} s of EEG in {took:.1f} s: {seconds / took:.0f} times real time")
     _say(NOTICE)
     return DONE
 
 
-def _line(labelled: Labelled, bundle: Bundle) -> dict[str, object]:
-    reading = labelled.reading
-    return {
-        "file": str(labelled.file),
-        "start_s": round(labelled.start_s, 6),
-        "end_s": round(labelled.end_s, 6),
-        "label": reading.label,
-        "p": {label: round(p, 6) for label, p in reading.p.items()},
-        "p_smooth": {label: round(p, 6) for label, p in reading.p_smooth.items()},
-        "abstained": reading.abstained,
-        "reason": reading.reason,
-        "quality": round(reading.quality, 4),
-        "model": bundle.id,
-        "research_use_only": True,
-    }
+def _check_folder(options: argparse.Namespace) -> None:
+    """Raises PipelineError."""
+    if len(options.files) > 1:
+        raise PipelineError("a folder is labelled by itself: give one folder, or files of one sitting")
+    if options.jsonl == "-":
+        raise PipelineError("of a folder, --jsonl names a folder too: each sitting gets a file in it")
+    if options.age is not None or options.gender is not None:
+        raise PipelineError("--age and --gender are one person's, and a folder has many: leave them out")
+    if options.ray_address and options.engine != "ray":
+        raise PipelineError("--ray-address goes with --engine ray")
+
+
+def _folder(options: argparse.Namespace, folder: Path, settings: Settings) -> int:
+    began = time.perf_counter()
+    out = Path(options.jsonl)
+    found = sittings(folder, settings.board)
+    begin_folder(out, settings.made)
+    todo = [sitting for sitting in found if not sitting.done(out)]
+    counts: Counter[str] = Counter()
+    refused: list[str] = []
+    seconds = 0.0
+    handled = 0
+
+    def keep(sitting: Sitting, told: Told) -> None:
+        nonlocal seconds, handled
+        for warning in told.warnings:
+            _say(warning)
+        if told.refused:
+            refused.append(f"{sitting.name}: {told.refused}")
+        else:
+            write_whole(sitting.out(out), told.lines)
+        counts.update(told.counts)
+        seconds += told.seconds
+        handled += 1
+        bar.show(handled, len(todo))
+
+    label_all(todo, settings, keep, options.ray_address if options.engine == "ray" else None, ENVIRONMENT)
+    took = time.perf_counter() - began
+    if len(todo) < len(found):
+        _say(f"{len(found) - len(todo)} of {len(found)} sittings were labelled before")
+    _say(f"{len(todo) - len(refused)} sittings in {out}: {_told(counts)}")
+    _say(f"{seconds:.0f} s of EEG in {took:.1f} s: {seconds / took:.0f} times real time")
+    for line in sorted(refused):
+        _say(f"not labelled: {line}")
+    _say(NOTICE)
+    return FAILED if refused else DONE
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "no window"
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from daemon.fleet.settings import ReaderConfig, at_broker, load_reader_config
 from daemon.fleet.worker import Worker
 from daemon.logs import set_up_logs
 from daemon.notify import notify
-from pipeline.bundle import Bundle, shipped_bundle
+from pipeline.bundle import Bundle, bundle_folder
 from pipeline.reader import Reader
 
 
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     set_up_logs(config.log.level, config.log.format)
     notify("STATUS=starting: loading the model")
     model = config.model
-    bundle = Bundle.load(Path(model.bundle) if model.bundle else shipped_bundle(), model.trusted_keys)
+    bundle = Bundle.load(bundle_folder(model.bundle), model.trusted_keys)
     asyncio.run(_until_told(Worker(config, bundle, Reader(bundle, model.threads))))
     return DONE
 

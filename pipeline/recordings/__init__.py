@@ -11,7 +11,7 @@ from pipeline.recordings import brainflow_csv, brainvision, edf, xdf
 from pipeline.recordings.brainflow_csv import BoardLayout
 from pipeline.recordings.record import Recording, Segment
 
-__all__ = ["BoardLayout", "Recording", "Segment", "open_recording"]
+__all__ = ["KINDS", "BoardLayout", "Recording", "Segment", "open_recording"]
 
 # EEG amplifiers go up to some 100 kHz; beyond it a header is wrong, and resampling would never end.
 MOST_HZ = 1e6
@@ -22,6 +22,8 @@ _READERS: dict[str, Callable[[Path], Recording]] = {
     ".xdf": xdf.read,
     ".vhdr": brainvision.read,
 }
+# What is read without being told more: a csv needs its board.
+KINDS = tuple(_READERS)
 
 
 def open_recording(path: Path | str, board: BoardLayout | None = None) -> Recording:

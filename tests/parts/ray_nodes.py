@@ -1,7 +1,7 @@
 """A Ray cluster on the loopback: a head that does no work, and two nodes of one core each.
 
 Prints the head's address, then does what it reads: `kill` ends the first node and all that runs on it, at
-once, and prints how many processes that were.
+once, and prints how many processes that were; `add` starts another one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 
 # Before Ray is loaded: loopback alone, no word to its makers.
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
+from cluster_at_hand import children
 from ray.cluster_utils import Cluster
 
 NODE = {
@@ -25,27 +25,17 @@ NODE = {
 }
 
 
-def children(pid: int) -> list[int]:
-    """With their own."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if parent == pid:
-            found += [int(stat.parent.name), *children(int(stat.parent.name))]
-    return found
-
-
 def main() -> None:
     folder = sys.argv[1]
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "temp_dir": folder})
     nodes = [cluster.add_node(**NODE, num_cpus=1) for _ in range(2)]
     print(cluster.address, flush=True)
     for line in sys.stdin:
+        if line.strip() == "add":
+            nodes.append(cluster.add_node(**NODE, num_cpus=1))
+            print(len(nodes), flush=True)
         if line.strip() == "kill":
-            (raylet,) = nodes[0].all_processes["raylet"]
+            (raylet,) = nodes.pop(0).all_processes["raylet"]
             ended = [raylet.process.pid, *children(raylet.process.pid)]
             for pid in ended:
                 os.kill(pid, signal.SIGKILL)
