@@ -117,6 +117,8 @@ class Stream:
         self._tell_status()
 
     def calibrate(self) -> str:
+        # What is read against the new rest is not the continuation of what was read against the old one.
+        self._begin_anew(self._wearer.subject, self._wearer.person)
         if self._session is not None:
             self._session.calibrate()
         self._standing.begin_rest()
@@ -131,8 +133,7 @@ class Stream:
                 self._scribe.learn(patient)
             return "taken over from the next window on"
         # Another person's rest says nothing about this one.
-        self._close_episode()
-        self._wearer = Wearer(patient.subject, person)
+        self._begin_anew(patient.subject, person)
         if self._recorder is not None:
             self._recorder.meet(patient.subject)
         if self._scribe is not None:
@@ -227,7 +228,7 @@ class Stream:
         self._telling.emotion(reading, wearer.subject)
         if self._recorder is not None:
             self._recorder.note("label", reading.span.end, **labelled(reading))
-        # Episodes of somebody who has been replaced were closed then.
+        # The episodes of a wearer who has been replaced were closed then.
         if wearer is self._wearer:
             told = wearer.episodes.feed(reading)
             self._telling.episodes(wearer, told)
@@ -238,6 +239,11 @@ class Stream:
         """An episode's length is that of its UTC times: none may lie across a step of the clock."""
         if self._clocks.step():
             self._close_episode()
+
+    def _begin_anew(self, subject: str, person: Person) -> None:
+        """Nothing that was read so far is smoothed or continued; what is still being read is told as before."""
+        self._close_episode()
+        self._wearer = Wearer(subject, person)
 
     def _close_episode(self) -> None:
         """Whatever runs ends now, though no reading says so."""

@@ -143,9 +143,16 @@ def test_commands_calibrate_and_patient(
             assert answer["ok"], answer
             assert states(ear, "bed")[-1] == "online"
 
+            def running_now() -> bool:
+                told = ear.under("bed/episode")
+                return bool(told) and told[-1]["phase"] != "end"
+
+            await ear.until(running_now)
             answer = await command(ear, "bed", "calibrate", b"{}")
             assert answer["ok"], answer
             await ear.until(lambda: states(ear, "bed")[-1] == "calibrating")
+            # What begins after the new rest is another episode.
+            await ear.until(lambda: not running_now())
             labels = len(ear.under("bed/emotion"))
             await ear.until(lambda: states(ear, "bed")[-1] == "online")
             # Nothing is labelled in between but what was already under way.
