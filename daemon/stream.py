@@ -241,7 +241,7 @@ class Stream:
             self._close_episode()
 
     def _begin_anew(self, subject: str, person: Person) -> None:
-        """Nothing that was read so far is smoothed or continued; what is being read is told as it was asked."""
+        """What was read so far is neither smoothed nor continued; what is being read is still told."""
         self._close_episode()
         self._wearer = Wearer(subject, person)
 
