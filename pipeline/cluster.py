@@ -38,9 +38,12 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Else it warns of what a later version will do with GPUs.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Else a piece that does not fit into memory is begun again without end.
+    "RAY_task_oom_retries": str(RETRIES),
 }
 # As Ray does by itself on a desktop: all its sockets are on the loopback, and ask for a password.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+_UNKNOWN = "failed to import on the worker"
 _LOOPBACK = "127.0.0.1"
 
 
@@ -114,6 +117,10 @@ class Cluster:
         try:
             return self._ray.get(piece)
         except errors.RayTaskError as why:
+            if _UNKNOWN in str(why.cause):
+                raise ClusterError(
+                    f"{name}: a machine of the cluster lacks this program: install the same versions on all"
+                ) from None
             raise why.cause from None
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
             raise ClusterError(

@@ -16,6 +16,7 @@ from daemon.label_folder import Made, begin_folder
 from pipeline.bundle import Bundle, shipped_bundle
 
 RECORDINGS = 200
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from cluster_at_hand import nodes, run, short_recipe, start, table, wait
@@ -53,4 +54,24 @@ def test_a_node_killed_while_tuning(tmp_path: Path) -> None:
     assert ours.returncode == 0, ours.stderr
     one, other = (load_file(folder / "tuned" / "model.safetensors") for folder in (out, tmp_path / "local"))
     # Each of two processes drops out others than one alone would: so it is seen that there were two.
-    assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.timeout(600)
+def test_folds_on_ray_give_the_same_answers(tmp_path: Path) -> None:
+    table(tmp_path, 4)
+    recipe = short_recipe(tmp_path / "short.toml")
+    recipe.write_text(recipe.read_text().replace("folds = 5", "folds = 2"))
+    told = ["-m", "training", "evaluate", "--recipe", recipe, "--data", tmp_path, "--variant", "as-recorded"]
+    told += ["--protocol", "person-held-out", "--system", "svm-codes", "--system", "logistic-bands"]
+    local = run(*told, "--out", tmp_path / "local", "--jobs", 1)
+    assert local.returncode == 0, local.stderr
+    ray = run(*told, "--out", tmp_path / "ray", "--engine", "ray")
+    assert ray.returncode == 0, ray.stderr
+    cells = sorted(path.relative_to(tmp_path / "local") for path in (tmp_path / "local").rglob("*-[01].npz"))
+    assert len(cells) == 4
+    for cell in cells:
+        with np.load(tmp_path / "local" / cell) as one, np.load(tmp_path / "ray" / cell) as other:
+            # All but how long an answer took.
+            for name in set(one.files) - {"seconds"}:
+                np.testing.assert_array_equal(one[name], other[name])
