@@ -14,6 +14,7 @@ from export.quantize import METHODS
 from export.windows import random_cases, real_cases
 from pipeline.bundle import TOKENIZER, Bundle
 from pipeline.settings import PipelineSettings
+from pipeline.whole import as_json, write_whole
 from pipeline.words import Words
 
 FIDELITY = "fidelity.json"
@@ -88,7 +89,7 @@ def compare_all(trained: Path, graphs: Path, data: Path | None, windows: int | N
             row.check(EXACT)
         rows.append(row)
         yield row
-    (graphs / FIDELITY).write_bytes(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
+    write_whole(graphs / FIDELITY, as_json(rows))
 
 
 def fastest(rows: Sequence[Fidelity]) -> str:

@@ -68,11 +68,11 @@ def seal(
     recipe = _json(results / "recipe.json")
     evaluation = _json(results / "evaluation.json")
     quantisation = _quantisation(model)
-    carried = _carried(results)
+    reference = carried(results, Setting.of_results(results), _CARRIED)
     with whole_folder(out) as fresh:
         shutil.copyfile(model, fresh / MODEL)
         shutil.copyfile(results / TOKENIZER, fresh / TOKENIZER)
-        write_reference(fresh / REFERENCE, *carried)
+        write_reference(fresh / REFERENCE, *reference)
         (fresh / CARD).write_text(card(recipe, evaluation, provenance, quantisation, _fidelity(model)))
         write_manifest(_manifest(fresh, recipe, evaluation, provenance, quantisation), fresh)
         if key is not None:
@@ -126,11 +126,10 @@ def _quantisation(model: Path) -> str:
     return told.get(QUANTISATION, "none: float32")
 
 
-def _carried(trained: Path) -> tuple[list[Case], Float64]:
-    """Windows, and what the weights say of them."""
-    setting = Setting.of_results(trained)
+def carried(trained: Path, setting: Setting, n: int) -> tuple[list[Case], Float64]:
+    """Random windows, and what the weights say of them: (n, n_labels)."""
     torch = TorchAnswers(trained, setting.labels)
-    cases = random_cases(setting.pipeline, _CARRIED, seed=2)
+    cases = random_cases(setting.pipeline, n, seed=2)
     scores = np.stack([torch.scores(case.window, case.person) for case in cases])
     return cases, probabilities(scores, setting.temperature)
 

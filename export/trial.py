@@ -6,19 +6,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from export.answers import TorchAnswers
 from export.compare import Setting
 from export.fuse import fuse
 from export.onnx import export_onnx
 from export.quantize import METHODS, quantize
 from export.reference import REFERENCE, write_reference
-from export.seal import write_manifest
-from export.windows import random_cases
+from export.seal import carried, write_manifest
 from pipeline import prompt
 from pipeline.bundle import CARD, MODEL, TOKENIZER, Bundle, Manifest, Metrics, Training, file_sha256
-from pipeline.scoring import probabilities
 from pipeline.settings import PipelineSettings
 
 LABELS = ("calm", "stress")
@@ -51,12 +46,7 @@ def trial(trained: Path, out: Path, method: str = "q8", settings: PipelineSettin
         quantize(fused, out / MODEL, method)
     shutil.copyfile(trained / TOKENIZER, out / TOKENIZER)
     setting = Setting(LABELS, settings, 1.0)
-    torch = TorchAnswers(trained, LABELS)
-    cases = random_cases(settings, _CARRIED, seed=2)
-    p = probabilities(
-        np.stack([torch.scores(case.window, case.person) for case in cases]), setting.temperature
-    )
-    write_reference(out / REFERENCE, cases, p)
+    write_reference(out / REFERENCE, *carried(trained, setting, _CARRIED))
     name = f"trial-{trained.name}"
     (out / CARD).write_text(_CARD.format(name=name))
     write_manifest(

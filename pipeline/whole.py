@@ -7,9 +7,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+import msgspec
 
 from pipeline.errors import PipelineError
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -39,6 +43,19 @@ def write_whole(path: Path, content: bytes) -> None:
     """Raises PipelineError, as `whole` does."""
     with whole(path) as out:
         out.write(content)
+
+
+def as_json(told: object) -> bytes:
+    """For people to read as well, as the content of a file."""
+    return msgspec.json.format(msgspec.json.encode(told)) + b"\n"
+
+
+def read_json(path: Path, kind: type[T]) -> T | None:
+    """What `as_json` made of a `kind`; None where it is not there, damaged, or of something else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 @contextmanager

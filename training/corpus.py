@@ -14,12 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from pipeline.prompt import Person
 from pipeline.records import CompressedWindow
 from pipeline.settings import PipelineSettings
-from pipeline.whole import write_whole
+from pipeline.whole import as_json, write_whole
 from training.corpora import manifest, store
 from training.corpora.finding import sittings
 from training.corpora.making import make_all
@@ -146,7 +144,7 @@ def _notes(one: manifest.Kept) -> list[str]:
 
 
 def _write(folder: Path, content: manifest.Manifest) -> None:
-    write_whole(folder / manifest.NAME, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+    write_whole(folder / manifest.NAME, as_json(content))
 
 
 def _check_names(found: Sequence[Sitting], data: Path) -> None:

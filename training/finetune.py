@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from pipeline import prompt
+from pipeline.whole import as_json, read_json
 from training.bases import Base, end_of_text, save_base
 from training.checkpoint import Checkpoints
 from training.corpus import Example
@@ -148,7 +149,7 @@ def finetune(
         )
         found.append(told)
         if accelerator.is_main_process:
-            notes = {NOTE: msgspec.json.format(msgspec.json.encode(told)) + b"\n"}
+            notes = {NOTE: as_json(told)}
             save_base(whole, out / f"step-{step}", {**notes, "recipe.json": msgspec.json.encode(recipe)})
         accelerator.wait_for_everyone()
     if accelerator.is_main_process:
@@ -210,11 +211,8 @@ def _done(out: Path, steps: int, mark: str) -> list[Tuned] | None:
     """All steps of this very run, where they are there."""
     found = []
     for step in range(1, steps + 1):
-        try:
-            told = msgspec.json.decode((out / f"step-{step}" / NOTE).read_bytes(), type=Tuned)
-        except (OSError, msgspec.DecodeError):
-            return None
-        if told.fingerprint != mark:
+        told = read_json(out / f"step-{step}" / NOTE, Tuned)
+        if told is None or told.fingerprint != mark:
             return None
         found.append(told)
     return found if (out / TUNED).exists() else None

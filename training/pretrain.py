@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import PreTrainedModel
 
+from pipeline.whole import as_json, read_json
 from training import tokenizer as domain
 from training.bases import Base, end_of_text, fresh, save_base, shape
 from training.checkpoint import Checkpoints
@@ -132,7 +134,7 @@ def pretrain(
         after=foretell(model, base.tokenizer, measured),
     )
     if accelerator.is_main_process:
-        save_base(base, out, {NOTE: msgspec.json.format(msgspec.json.encode(told)) + b"\n"})
+        save_base(base, out, {NOTE: as_json(told)})
         checkpoints.clear()
     accelerator.wait_for_everyone()
     return told
@@ -162,16 +164,10 @@ def _batch(packed: Packed, how: Pretrain, n_rows: int, step: int) -> list[Batch]
     return [(torch.stack(drawn[i : i + _AT_ONCE]),) for i in range(0, len(drawn), _AT_ONCE)]
 
 
-_orders: dict[tuple[int, int, int], np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
-
-
+# One step may span two epochs.
+@lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    key = seed, epoch, n
-    if key not in _orders:
-        for old in list(_orders)[:-1]:
-            del _orders[old]
-        _orders[key] = np.random.default_rng([seed, epoch]).permutation(n)
-    return _orders[key]
+    return np.random.default_rng([seed, epoch]).permutation(n)
 
 
 def _mark(base: Base, how: Pretrain, packed: Packed, steps: int, teacher: Base | None) -> str:
@@ -191,8 +187,5 @@ def weights_sha256(model: PreTrainedModel) -> str:
 
 def _done(out: Path, mark: str) -> Pretrained | None:
     """The result, where it is there already."""
-    try:
-        told = msgspec.json.decode((out / NOTE).read_bytes(), type=Pretrained)
-    except (OSError, msgspec.DecodeError):
-        return None
-    return told if told.fingerprint == mark else None
+    told = read_json(out / NOTE, Pretrained)
+    return told if told is not None and told.fingerprint == mark else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipeline.chain import Chain
 from pipeline.records import Bool, Float64, Window
 from pipeline.settings import PipelineSettings
 from pipeline.wavelet import METHODS
-from pipeline.whole import whole
+from training import arrays
 from training.corpus import CorpusError, Example, Sitting, play_sitting
 
 # Hz, as in the codes, so that baselines on band powers see the same bands.
@@ -52,7 +52,7 @@ class Signals:
 
 def make_signals(sitting: Sitting, settings: PipelineSettings, path: Path, fingerprint: str) -> None:
     """Plays a sitting once more and keeps what the baselines need; what is there and of this corpus stays."""
-    if _fingerprint(path) == fingerprint:
+    if arrays.fingerprint_of(path, Signals) == fingerprint:
         return
     compress = METHODS[settings.compression].compress
     windows: list[Window] = []
@@ -77,13 +77,11 @@ def make_signals(sitting: Sitting, settings: PipelineSettings, path: Path, finge
         covariance=covariances(data, estimator="oas"),
         waves=np.clip(decimate(data, _DECIMATE, axis=-1), -_CLIP, _CLIP).astype(np.float16),
     )
-    with whole(path) as file:
-        np.savez(file, fingerprint=fingerprint, **{f.name: getattr(kept, f.name) for f in fields(kept)})
+    arrays.keep(path, kept, fingerprint)
 
 
 def load_signals(path: Path) -> Signals:
-    with np.load(path, allow_pickle=False) as file:
-        return Signals(**{f.name: file[f.name] for f in fields(Signals)})
+    return arrays.load(path, Signals)
 
 
 def aligned(found: Sequence[Signals]) -> dict[str, Signals]:
@@ -112,10 +110,3 @@ def rows_of(signals: Signals, examples: Sequence[Example]) -> list[int]:
 
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _fingerprint(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        return str(file["fingerprint"])

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from pipeline.whole import whole, write_whole
+from pipeline.whole import read_json, whole, write_whole
 from training.errors import TrainingError
 
 PLAIN = (".txt", ".md", ".rst", ".text", ".tokens")
@@ -94,10 +94,9 @@ def fingerprint(folder: Path, *more: str) -> str:
 def pack(folder: Path, tokenizer: Tokenizer, end: int, held_out: float, out: Path) -> Packed:
     """Writes the tokens once; a second call reads them. Raises TrainingError."""
     mark = fingerprint(folder, tokenizer.to_str(), str(held_out))
-    note = out / "tokens.json"
-    if not _made(note, mark):
-        _write(documents(folder), tokenizer, end, held_out, out, mark)
-    told = msgspec.json.decode(note.read_bytes(), type=Tokens)
+    told = read_json(out / "tokens.json", Tokens)
+    if told is None or told.fingerprint != mark:
+        told = _write(documents(folder), tokenizer, end, held_out, out, mark)
     if not told.train or not told.held_out:
         raise TrainingError(f"{folder}: too little text to hold a part out: give more, or a larger held_out")
     return Packed(_read(out / "train.tokens"), _read(out / "held-out.tokens"), told)
@@ -114,7 +113,7 @@ def _digest(text: str) -> bytes:
 
 def _write(
     texts: Iterable[str], tokenizer: Tokenizer, end: int, held_out: float, out: Path, mark: str
-) -> None:
+) -> Tokens:
     seen: set[bytes] = set()
     count = {"documents": 0, "copies": 0, "train": 0, "held_out": 0, "held_out_bytes": 0}
     with whole(out / "train.tokens") as train, whole(out / "held-out.tokens") as aside:
@@ -133,14 +132,9 @@ def _write(
             else:
                 count["train"] += len(ids)
                 train.write(ids.tobytes())
-    write_whole(out / "tokens.json", msgspec.json.encode(Tokens(fingerprint=mark, **count)))
-
-
-def _made(note: Path, mark: str) -> bool:
-    try:
-        return msgspec.json.decode(note.read_bytes(), type=Tokens).fingerprint == mark
-    except (OSError, msgspec.DecodeError):
-        return False
+    told = Tokens(fingerprint=mark, **count)
+    write_whole(out / "tokens.json", msgspec.json.encode(told))
+    return told
 
 
 def _read(path: Path) -> npt.NDArray[np.uint32]:

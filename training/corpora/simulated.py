@@ -21,7 +21,7 @@ import msgspec
 from tqdm import tqdm
 
 from pipeline.prompt import Person
-from pipeline.whole import write_whole
+from pipeline.whole import as_json, write_whole
 from training.corpora import clips
 from training.corpora.faced import RATE, read_person
 from training.corpora.settings import Simulated
@@ -97,7 +97,7 @@ def make(settings: Simulated, folder: Path, progress: bool = False) -> None:
 
     Raises TrainingError where the folder holds something else, PipelineError where it cannot be written.
     """
-    told = msgspec.json.format(msgspec.json.encode(truth(settings))) + b"\n"
+    told = as_json(truth(settings))
     truth_path = folder / _TRUTH
     if truth_path.is_file():
         if truth_path.read_bytes() != told:

@@ -3,7 +3,7 @@
 The archive is what `numpy.savez` writes: no compression, no dates, no pickle, arrays as in `_Arrays`.
 `n` examples, `e` electrodes of the montage that the recording has, `c` codes each:
 
-    key        text ()            what it was made from; see `making.key`
+    key        text ()            what it was made from; see `making._key`
     electrodes text (e,)          canonical names
     method     text ()            compression and its version
     codes      uint8 (n, e, c)    0 where the electrode was bad

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from pipeline.whole import whole
+from training import arrays
 from training.corpus import Example
 from training.evaluation import systems
 from training.evaluation.material import Material, Place
@@ -86,19 +85,11 @@ def budget(place: Place, cell: Cell) -> Budget:
 
 def done(place: Place, cell: Cell) -> bool:
     """Whether its answers are there, whole, and those of these settings."""
-    path = cell.path(place.folder)
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return str(file["fingerprint"]) == fingerprint(place, cell)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return False
+    return arrays.fingerprint_of(cell.path(place.folder), Answers) == fingerprint(place, cell)
 
 
 def load(place: Place, cell: Cell) -> Answers:
-    with np.load(cell.path(place.folder), allow_pickle=False) as file:
-        return Answers(**{f.name: file[f.name] for f in fields(Answers)})
+    return arrays.load(cell.path(place.folder), Answers)
 
 
 class Bench:
@@ -159,9 +150,7 @@ class Bench:
             trained_on=np.array(trained_on),
             seconds=np.array(_seconds(reader, test)),
         )
-        with whole(cell.path(self._place.folder)) as file:
-            kept = {f.name: getattr(answers, f.name) for f in fields(Answers)}
-            np.savez(file, fingerprint=fingerprint(self._place, cell), **kept)
+        arrays.keep(cell.path(self._place.folder), answers, fingerprint(self._place, cell))
 
     def _split(self, protocol: Protocol, name: str) -> list[Fold]:
         recipe = self._place.recipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -12,22 +12,8 @@ System = Literal[
 ]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
-PROTOCOLS: tuple[Protocol, ...] = (
-    "random-window",
-    "trial-held-out",
-    "person-held-out",
-    "person-and-clip-held-out",
-)
-SYSTEMS: tuple[System, ...] = (
-    "model",
-    "majority",
-    "logistic-codes",
-    "svm-codes",
-    "logistic-bands",
-    "svm-bands",
-    "tangent",
-    "eegnet",
-)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+SYSTEMS: tuple[System, ...] = get_args(System)
 COMPRESSIONS = ("w5-energy", "w50-energy", "w50-approx", "w500x10-approx")
 
 

@@ -9,6 +9,7 @@ import msgspec
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.whole import as_json
 from training.bases import Base, end_of_text, save_base
 from training.errors import TrainingError
 from training.lm_settings import Prune
@@ -89,7 +90,7 @@ def prune_base(base: Base, how: Prune, out: Path, texts: Path | None, words: Ite
         perplexity_before=perplexity,
         perplexity_after=after,
     )
-    save_base(base, out, {NOTE: msgspec.json.format(msgspec.json.encode(told)) + b"\n"})
+    save_base(base, out, {NOTE: as_json(told)})
     return told
 
 

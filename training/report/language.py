@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from pipeline import prompt
-from pipeline.whole import write_whole
+from pipeline.whole import as_json, write_whole
 from training.answers import emotion_of
 from training.corpora.clips import EMOTIONS, VALENCES
 from training.corpus import Example
@@ -217,7 +217,7 @@ def _chain(task: _Task) -> None:
         steps.append(step)
         seconds |= took
     chain = Chain(mark, steps, seconds)
-    write_whole(task.folder / "answers.json", msgspec.json.format(msgspec.json.encode(chain)) + b"\n")
+    write_whole(task.folder / "answers.json", as_json(chain))
 
 
 def _lora(task: _Task) -> Lora:

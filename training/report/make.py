@@ -6,10 +6,8 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from pipeline.errors import GuidanceError
-from pipeline.whole import write_whole
+from pipeline.whole import as_json, write_whole
 from training.corpora.settings import Eegmat, Simulated
 from training.evaluation.cells import Cell
 from training.evaluation.checks import Pair, checks, pairs
@@ -77,14 +75,10 @@ def make_report(
     write_whole(folder / "MODEL_CARD.md", model_card(recipe, report).encode())
     told = bundle_evaluation(place, done.cells)
     if told is not None:
-        write_whole(place.out / "evaluation.json", _json(told))
+        write_whole(place.out / "evaluation.json", as_json(told))
     # Last: where it is there, everything is.
-    write_whole(folder / "report.json", _json(report))
+    write_whole(folder / "report.json", as_json(report))
     return report
-
-
-def _json(told: msgspec.Struct) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(told)) + b"\n"
 
 
 def _pairs(place: Place, cells: Sequence[Cell]) -> dict[str, list[Pair]]:

@@ -49,9 +49,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     # Late, so that --help is quick.
-    import msgspec
 
-    from pipeline.whole import write_whole
+    from pipeline.whole import as_json, write_whole
     from training.evaluation.material import Place
     from training.evaluation.run import Only, evaluate
     from training.evaluation.summary import bundle_evaluation, gather
@@ -69,6 +68,6 @@ def run(args: argparse.Namespace) -> int:
     told = bundle_evaluation(place, done.cells)
     if told is not None:
         path = place.out / "evaluation.json"
-        write_whole(path, msgspec.json.format(msgspec.json.encode(told)) + b"\n")
+        write_whole(path, as_json(told))
         print(f"{path}: what a bundle tells of this model")
     return 0

@@ -31,9 +31,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(args: argparse.Namespace) -> int:
-    import msgspec
 
-    from pipeline.whole import write_whole
+    from pipeline.whole import as_json, write_whole
     from training.bases import open_base
     from training.corpus import make_corpus
     from training.device import pick
@@ -58,5 +57,5 @@ def run(args: argparse.Namespace) -> int:
         base.model.to(device)
         rows.append(stage(folder.name, base, plan, text, asked))
         print(line(rows[-1]), flush=True)
-    write_whole(out / "stages.json", msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
+    write_whole(out / "stages.json", as_json(rows))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -12,6 +13,8 @@ from training.corpora.settings import Simulated
 from training.errors import TrainingError
 from training.evaluation.settings import QUICK_BATCH, QUICK_FOLDS, QUICK_PEOPLE, quick
 from training.workers import Engine
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 # Where recordings lie if nobody says where.
 _DATA = (Path("data"), Path("../shared/data"))
@@ -107,6 +110,18 @@ def add_quick(parser: argparse.ArgumentParser) -> None:
         help=f"minutes instead of an hour: {QUICK_PEOPLE} people, {QUICK_FOLDS} folds, hardly trained; "
         "shows that everything runs, not how well people are read (default --out: build/RECIPE-quick)",
     )
+
+
+def overridden(settings: S, args: argparse.Namespace, *names: str) -> S:
+    """A table of the recipe, with the options of these names in place of its own where they were given.
+
+    Raises TrainingError.
+    """
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    try:
+        return msgspec.convert(msgspec.structs.asdict(settings) | given, type(settings))
+    except msgspec.ValidationError as why:
+        raise TrainingError(f"{type(settings).__name__.lower()}: {why}") from None
 
 
 def recipe_of(args: argparse.Namespace) -> recipe.Recipe:

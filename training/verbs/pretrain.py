@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.verbs.options import add_recipe_alone, add_steps, new_parser, out_of
+from training.verbs.options import add_recipe_alone, add_steps, new_parser, out_of, overridden
 
 _TOLD = "train a language model on public text: a small one from scratch, or one that was pruned"
 _EXAMPLE = """
@@ -42,26 +42,15 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(args: argparse.Namespace) -> int:
-    import msgspec
     from accelerate import Accelerator
 
     from training import recipe
     from training.bases import open_base
     from training.device import pick
-    from training.errors import TrainingError
-    from training.lm_settings import Pretrain
     from training.pretrain import from_scratch, pretrain
 
     plan, out = recipe.load(args.recipe), out_of(args)
-    given = {
-        name: value
-        for name in ("shape", "epochs", "learning_rate")
-        if (value := getattr(args, name)) is not None
-    }
-    try:
-        how = msgspec.convert({**msgspec.structs.asdict(plan.pretrain), **given}, Pretrain)
-    except msgspec.ValidationError as why:
-        raise TrainingError(f"pretrain: {why}") from None
+    how = overridden(plan.pretrain, args, "shape", "epochs", "learning_rate")
     device = pick(args.threads)
     accelerator = Accelerator(cpu=device.type == "cpu")
     source = out / "pruned" if args.recover else args.base

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.verbs.options import add_recipe_alone, add_threads, new_parser, out_of
+from training.verbs.options import add_recipe_alone, add_threads, new_parser, out_of, overridden
 
 _TOLD = "cut the channels that count least out of a language model; it reloads in stock transformers"
 _EXAMPLE = """
@@ -60,23 +60,14 @@ def run(args: argparse.Namespace) -> int:
     from training.bases import fresh, open_base, shape
     from training.device import pick
     from training.errors import TrainingError
-    from training.lm_settings import Prune
     from training.pruning.prune import prune_base, prune_shape
     from training.pruning.table import lines
     from training.pruning.words import domain_texts
 
     plan = recipe.load(args.recipe)
-    given = {
-        name: value
-        for name in ("ratio", "importance", "attention", "drop_layers", "vocabulary")
-        if (value := getattr(args, name)) is not None
-    }
     if args.ratio is not None and not 0 < args.ratio < 1:
         raise TrainingError(f"--ratio must lie between 0 and 1, got {args.ratio:g}")
-    try:
-        how = msgspec.convert({**msgspec.structs.asdict(plan.prune), **given}, Prune)
-    except msgspec.ValidationError as why:
-        raise TrainingError(f"prune: {why}") from None
+    how = overridden(plan.prune, args, "ratio", "importance", "attention", "drop_layers", "vocabulary")
     pick(args.threads)
     if args.shape:
         told = prune_shape(fresh(shape(args.shape), how.seed).eval(), how)
