@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.cluster import RETRIES, joined
+from pipeline.joining import RETRIES, joined
 from training.errors import TrainingError
 from training.workers import ENVIRONMENT, Engine
 
