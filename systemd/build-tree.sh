@@ -19,7 +19,7 @@ rm -rf "$out" && mkdir -p "$out/bin" "$site" "$out/share/systemd/drop-ins" "$out
 wheels=$(mktemp -d) && trap 'rm -rf "$wheels"' EXIT
 "$uv" build --quiet --no-config --wheel --out-dir "$wheels" "$root"
 "$uv" pip install --quiet --no-config --target "$site" --python-version "$python" --python-platform "$platform" \
-  --only-binary :all: --link-mode copy -c "$root/constraints.txt" "eeg-emotion-copilot[metrics] @ file://$(echo "$wheels"/*.whl)"
+  --only-binary :all: --link-mode copy -c "$root/constraints.txt" "eeg-emotion-copilot[metrics,monitor] @ file://$(echo "$wheels"/*.whl)"
 
 # A virtual environment, as `python -m venv` would leave it, without pip: nothing is ever added to it.
 ln -s "$interpreter" "$out/bin/python3"
@@ -55,6 +55,8 @@ find "$out" -name __pycache__ -prune -exec rm -rf {} +
 cp "$here"/*.service "$here/70-eeg-copilot.rules" "$out/share/systemd/"
 cp "$here"/drop-ins/*.conf "$out/share/systemd/drop-ins/"
 cp "$here/eeg-copilot.toml" "$here/activate.sh" "$here/grafana/eeg-copilot.json" "$out/share/"
+mkdir -p "$out/share/examples"
+cp -R "$here/monitor.toml" "$here/reader.toml" "$here/mosquitto" "$out/share/examples/"
 cp "$root/docs/operations.md" "$root/LICENSE" "$root/CHANGELOG.md" "$out/share/doc/"
 sed -n 's/^version = "\(.*\)"/\1/p' "$root/pyproject.toml" | head -1 > "$out/VERSION"
 find "$out" -type d -exec chmod 755 {} + && chmod -R u+w,go-w,a+rX "$out"

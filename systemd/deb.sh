@@ -28,7 +28,7 @@ chmod 755 "$stage/usr/bin/eeg-copilot"
 mv "$lib"/share/systemd/*.service "$stage/lib/systemd/system/"
 mv "$lib/share/systemd/70-eeg-copilot.rules" "$stage/lib/udev/rules.d/"
 mv "$lib/share/eeg-copilot.toml" "$stage/etc/eeg-copilot/"
-mv "$lib/share/doc/operations.md" "$doc/"
+mv "$lib/share/doc/operations.md" "$lib/share/examples" "$doc/"
 gzip -9nc "$lib/share/doc/CHANGELOG.md" > "$doc/CHANGES.md.gz"
 rm -r "$lib/share/doc"
 chmod 644 "$stage"/etc/eeg-copilot/* "$stage"/lib/*/*/*
