@@ -19,7 +19,7 @@ from pipeline.records import ChannelQuality, CompressedWindow, Span
 from pipeline.whole import write_whole
 from training import recipe
 from training.corpora import eegmat
-from training.corpora.settings import Eegmat
+from training.corpora.settings import Bids, Eegmat
 from training.corpus import Example, make_corpus, sittings
 from training.evaluation import measures, systems
 from training.evaluation.cells import Answers, Bench, Cell, done, load
@@ -27,8 +27,8 @@ from training.evaluation.checks import Check, checks, identical, pairs
 from training.evaluation.material import Material, Place
 from training.evaluation.part import Part, evenly
 from training.evaluation.protocols import PROTOCOLS, NotPossibleError, split
-from training.evaluation.settings import Budget, Evaluate, quick
-from training.evaluation.summary import gather, summarise
+from training.evaluation.settings import Budget, Evaluate, System, quick
+from training.evaluation.summary import answers_of, gather, summarise
 from training.evaluation.variants import (
     AS_RECORDED,
     SHUFFLED,
@@ -43,6 +43,7 @@ from training.signals import make_signals
 
 ELECTRODES = ("Fz", "Cz", "Pz", "Oz")
 LABELS = ("a", "b", "c")
+SYSTEMS_OF_CODES: tuple[System, ...] = ("svm-codes", "logistic-codes")
 
 
 def example(
@@ -240,28 +241,94 @@ def place(shared_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     return here
 
 
-def test_signals_are_those_of_the_codes(place: Place) -> None:
-    """The features kept with the signals, against the person's own rest, are the codes of the corpus."""
+@pytest.fixture(scope="module")
+def sessions(shared_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """One participant of a BIDS data set who came twice; the second time it is another head's EEG."""
+    source, out = shared_data("eegmat"), tmp_path_factory.mktemp("sessions")
+    data = out / "data"
+    for session, name in (("ses-a", "Subject01"), ("ses-b", "Subject04")):
+        folder = data / "sub-01" / session / "eeg"
+        folder.mkdir(parents=True)
+        for run, rows in ((1, ("0\t65\trest", "70\t50\tcalm")), (2, ("1\t50\tstress",))):
+            begin = f"sub-01_{session}_task-sums_run-{run}"
+            (folder / f"{begin}_eeg.edf").symlink_to((source / f"{name}_{run}.edf").resolve())
+            table = "\n".join(("onset\tduration\ttrial_type", *rows))
+            (folder / f"{begin}_events.tsv").write_text(f"{table}\n")
+    (data / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t18\tF\n")
+    kind = Bids(task="sums", emotions={"calm": "calm", "stress": "stress"}, rest="rest")
+    plan = msgspec.structs.replace(recipe.load("eegmat"), corpus=kind)
+    plan = msgspec.structs.replace(plan, folds=2, evaluate=quick(plan.evaluate))
+    here = Place(plan, out)
+    make_corpus(plan, data, out / "corpus", jobs=1, progress=False)
+    for sitting in sittings(plan, data):
+        make_signals(sitting, plan.pipeline, here.signals / f"{sitting.name}.npz", here.fingerprint())
+    return here
+
+
+@pytest.mark.parametrize("which", ["place", "sessions"])
+def test_signals_are_those_of_the_codes(which: str, request: pytest.FixtureRequest) -> None:
+    """The features kept with the signals, against the same sitting's rest, are the codes of the corpus."""
     from pipeline.calibration import Calibration, quantise
     from pipeline.wavelet import METHODS
 
+    place: Place = request.getfixturevalue(which)
     material = Material(place)
     plain = variant_of(place.recipe, AS_RECORDED)
     examples = material.examples(plain)
     part = material.part(plain, np.arange(len(examples)), np.arange(0), signals=True)
     assert len(part) == len(examples)
     signals = material._signals()
-    for subject in {one.subject for one in examples}:
-        found = signals[subject]
+    assert set(signals) == {one.sitting for one in examples}
+    for sitting, found in signals.items():
         rest = Calibration(METHODS[place.recipe.pipeline.compression].prior_spread)
         for features, good in zip(found.features[found.rest], found.good[found.rest], strict=True):
             rest.add(features, good)
         assert rest.finish()
         at = {int(start): row for row, start in enumerate(found.start_ms)}
-        for one in [one for one in examples if one.subject == subject][::7]:
+        for i in [i for i, one in enumerate(examples) if one.sitting == sitting][::7]:
+            one = examples[i]
             row = at[round(one.window.span.start_s * 1000)]
             codes = quantise(rest.deviations(found.features[row]))[found.good[row]]
             assert np.array_equal(codes.reshape(len(codes), -1), one.window.codes)
+            assert np.array_equal(part.waves().covariance[i], found.covariance[row])
+            spread = found.waves[found.rest].astype(np.float64).std(axis=(0, 2))
+            assert np.allclose(part.waves().scale[i], spread)
+
+
+def test_two_sessions_of_one_person_are_two_sittings(sessions: Place) -> None:
+    """Both clocks begin at zero: what two systems said is matched window by window all the same."""
+    examples = Material(sessions).examples(variant_of(sessions.recipe, AS_RECORDED))
+    assert {one.subject for one in examples} == {"sub-01"}
+    assert {one.sitting for one in examples} == {"sub-01_ses-a", "sub-01_ses-b"}
+    starts = [{one.window.span.start_s for one in examples if one.sitting.endswith(end)} for end in "ab"]
+    assert starts[0] & starts[1]
+    cells = [
+        Cell("random-window", AS_RECORDED, system, fold) for system in SYSTEMS_OF_CODES for fold in (0, 1)
+    ]
+    bench = Bench(sessions)
+    for cell in cells:
+        bench.do(cell)
+    svm, logistic = (answers_of(sessions, [c for c in cells if c.system == s]) for s in SYSTEMS_OF_CODES)
+    of = {(part, start): row for row, (part, start) in enumerate(zip(svm.part, svm.start_s, strict=True))}
+    assert len(of) == len(svm.label) == len(examples)  # no two windows have one key
+    (told,) = (one for one in gather(sessions, cells)[0] if one.system == "logistic-codes")
+    rows = [of[key] for key in zip(logistic.part, logistic.start_s, strict=True)]
+    assert np.array_equal(svm.label[rows], logistic.label)
+    scores = [
+        f1_score(logistic.label, a.argmax(1), average="macro") for a in (logistic.logits, svm.logits[rows])
+    ]
+    assert told.minus_svm is not None and told.minus_svm[0] == pytest.approx(scores[0] - scores[1])
+    # One answer for 30 s is never of windows of two sessions.
+    assert told.stretch is not None and told.stretches == sum(
+        len(measures.stretches(a.subject, [(part,) for part in a.part], a.start_s, a.end_s, 30.0))
+        for end in "ab"
+        for a in [only(svm, np.char.startswith(svm.part, f"sub-01_ses-{end}"))]
+    )
+
+
+def only(a: Answers, rows: np.ndarray) -> Answers:
+    whole = {field.name: getattr(a, field.name) for field in dataclasses.fields(a)}
+    return Answers(**{name: value[rows] if value.ndim else value for name, value in whole.items()})
 
 
 def test_uncalibrated_codes_know_nothing_of_the_person(place: Place) -> None:

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
-from training.evaluation.settings import SYSTEMS
+from pipeline import prompt
+from training.evaluation.settings import PROTOCOLS, SYSTEMS
 from training.report import literature
+from training.report.clusters import pieces, sentence_embedding
 from training.report.record import Report
 from training.verbs.options import recipe_of
 
 ROOT = Path(__file__).parents[1]
+EMBEDDER = ROOT / "build" / "minilm"
 # Minutes on two quiet cores; machines that run tests are seldom quiet.
 PATIENCE = 1500
 
@@ -117,7 +122,7 @@ def test_a_quick_report_of_made_up_people(tmp_path: Path) -> None:
     done = run("--recipe", "simulated", "--out", out, "--quick")
     assert done.returncode == 0, done.stderr[-2000:]
     told = report(out)
-    assert len(told.labels) == 9 and "person-and-clip-held-out" in {one.protocol for one in told.figures}
+    assert len(told.labels) == 9 and {one.protocol for one in told.figures} == set(PROTOCOLS)
     assert len(told.pairs["model"]) == 36 and sum(pair.identical for pair in told.pairs["model"]) == 2
     assert {one.compression for one in told.language} == {"W", "W→S"}
     assert {one.strategy for one in told.language} == {0, 1, 2}
@@ -125,11 +130,35 @@ def test_a_quick_report_of_made_up_people(tmp_path: Path) -> None:
     whole = [one for one in told.language if not one.strategy]
     assert max(one.parameters for one in pruned) < min(one.parameters for one in whole)
     for step in told.language:
-        assert [asked.top_k for asked in step.asked] == [0, 1, 50]
+        assert [(asked.top_k, asked.windows) for asked in step.asked] == [(0, 9), (1, 9), (50, 9)]
         assert all(asked.nine_f1 is not None and asked.three_f1 is not None for asked in step.asked)
     text = (out / "report" / "REPORT.md").read_text()
     assert "checkpoint1-1 (ours)" in text and "![steps](steps.svg)" in text
-    assert {one.embedding.partition(",")[0] for one in told.clusters} >= {"W, strategy 1 hidden states"}
+    drawn = {(one.compression, one.embedding.rpartition(",")[0]) for one in told.clusters}
+    own = {("w50-approx", f"W, strategy {n} hidden states") for n in (1, 2)}
+    assert drawn >= own | {("w500x10-approx", f"W→S, strategy {n} hidden states") for n in (1, 2)}
+    if (EMBEDDER / "embedder.toml").is_file():
+        sentences = {compression for compression, embedding in drawn if embedding == "all-MiniLM-L6-v2"}
+        assert sentences == {"w5-energy", "w50-approx", "w500x10-approx"}
+    else:
+        assert "Figure 9, clusters of sentence embeddings" in {one.what for one in told.missing}
+
+
+def test_a_prompt_is_embedded_in_pieces_that_are_read_whole() -> None:
+    """The longest prompts that a model is asked, of 64 electrodes and 50 codes each, at their most tokens."""
+    text = prompt.prefix(prompt.Person(99, "female"))
+    text += "".join(f"CP{row} " + " ".join(["7"] * 50) + "\n" for row in range(64)) + prompt.ASK
+    cut = pieces(text)
+    assert "".join(cut) == text and len(cut) > 8
+    if not (EMBEDDER / "embedder.toml").is_file():
+        pytest.skip("build/minilm is not there: make embedder")
+    tokenizer = Tokenizer.from_file(str(EMBEDDER / "tokenizer.json"))
+    tokenizer.no_truncation()
+    assert max(len(tokenizer.encode(piece).ids) for piece in cut) <= 256
+    embed = sentence_embedding(EMBEDDER)
+    whole, end_changed, alone = embed([text, text + " joy", cut[0]])
+    assert np.abs(whole - end_changed).max() > 1e-3  # the end is read, far behind the first 256 tokens
+    assert np.linalg.norm(alone) == pytest.approx(1, abs=1e-5) and np.linalg.norm(whole) < 1
 
 
 @pytest.mark.timeout(PATIENCE)

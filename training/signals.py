@@ -31,7 +31,7 @@ _CLIP = 2000.0
 class Signals:
     """Windows of one sitting, in order, those of the calibration among them; channels in the montage's order.
 
-    subject: text (), whose they are. channels: text (n_channels,), canonical names.
+    sitting, subject: text (), its name and whose it is. channels: text (n_channels,), canonical names.
     start_ms: int64 (n,), where each window begins in the stream, ms. rest: (n,), whether it calibrates.
     good: (n, n_channels). features: (n, n_channels, rows, columns), of the recipe's compression.
     bands: (n, n_channels, 5), natural logarithm of band power, µV² (Welch, 2-s segments).
@@ -39,6 +39,7 @@ class Signals:
     waves: float16 (n, n_channels, n_samples) at half the pipeline's rate, µV.
     """
 
+    sitting: npt.NDArray[np.str_]
     subject: npt.NDArray[np.str_]
     channels: npt.NDArray[np.str_]
     start_ms: npt.NDArray[np.int64]
@@ -67,6 +68,7 @@ def make_signals(sitting: Sitting, settings: PipelineSettings, path: Path, finge
     frequency, power = welch(data, settings.rate, nperseg=round(2 * settings.rate), axis=-1)
     bands = [power[..., (frequency >= lo) & (frequency < hi)].mean(axis=-1) for lo, hi in BANDS.values()]
     kept = Signals(
+        sitting=np.array(sitting.name),
         subject=np.array(sitting.subject),
         channels=np.array(windows[0].channels),
         start_ms=np.array([milliseconds(window.span.start_s) for window in windows]),
@@ -85,12 +87,12 @@ def load_signals(path: Path) -> Signals:
 
 
 def aligned(found: Sequence[Signals]) -> dict[str, Signals]:
-    """By subject, cut to the electrodes that all sittings have. One sitting a subject."""
+    """By name of the sitting, cut to the electrodes that all sittings have."""
     common = [name for name in found[0].channels if all(name in one.channels for one in found)]
     out = {}
     for one in found:
         keep = [list(one.channels).index(name) for name in common]
-        out[str(one.subject)] = replace(
+        out[str(one.sitting)] = replace(
             one,
             channels=np.array(common),
             good=one.good[:, keep],
@@ -103,7 +105,7 @@ def aligned(found: Sequence[Signals]) -> dict[str, Signals]:
 
 
 def rows_of(signals: Signals, examples: Sequence[Example]) -> list[int]:
-    """Where each example of this subject stands in its signals; -1 for one cut at a shifted time."""
+    """Where each example of this sitting stands in its signals; -1 for one cut at a shifted time."""
     at = {int(start): row for row, start in enumerate(signals.start_ms)}
     return [-1 if e.shifted else at.get(milliseconds(e.window.span.start_s), -1) for e in examples]
 

@@ -127,7 +127,7 @@ def unpack(path: Path, subject: str, person: Person) -> Kept:
             a = _Arrays(*(file[field.name] for field in fields(_Arrays)))
         if a.codes.ndim != 3 or a.codes.shape != (len(a.label), len(a.electrodes), a.codes.shape[2]):
             raise ValueError("its arrays do not fit each other")
-        examples = [_example(a, row, subject, person) for row in range(len(a.label))]
+        examples = [_example(a, row, path.stem, subject, person) for row in range(len(a.label))]
     except FileNotFoundError:
         raise CorpusError(f"{path}: missing: run `python -m training corpus` again") from None
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as why:
@@ -156,7 +156,7 @@ def key_of(path: Path) -> str | None:
         return None
 
 
-def _example(a: _Arrays, row: int, subject: str, person: Person) -> Example:
+def _example(a: _Arrays, row: int, sitting: str, subject: str, person: Person) -> Example:
     flags = a.flags[row]
     good = flags == 0
     codes: Int16 = a.codes[row, good].astype(np.int16)
@@ -185,6 +185,7 @@ def _example(a: _Arrays, row: int, subject: str, person: Person) -> Example:
         trial=str(a.trial[row]),
         stimulus=str(a.stimulus[row]) or None,
         shifted=bool(a.shifted[row]),
+        sitting=sitting,
     )
 
 

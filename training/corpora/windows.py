@@ -35,6 +35,8 @@ class Example:
     """What was shown, by a name shared between people; None where no stimulus stands behind the label."""
     shifted: bool = False
     """Cut at another time than the daemon would: for training alone, never to be scored on."""
+    sitting: str = ""
+    """By name: one person's windows of two sittings have two clocks and two calibrations."""
 
 
 class Moment(NamedTuple):
@@ -95,7 +97,14 @@ def label_windows(
                 told["examples"] += 1
                 label, trial, stimulus = place
                 yield Example(
-                    sitting.subject, sitting.person, label, step, trial, stimulus, shifted=shift > 0
+                    sitting.subject,
+                    sitting.person,
+                    label,
+                    step,
+                    trial,
+                    stimulus,
+                    shifted=shift > 0,
+                    sitting=sitting.name,
                 )
 
 

@@ -22,7 +22,7 @@ from training.evaluation.settings import Budget, Protocol, System
 from training.evaluation.variants import AS_RECORDED, variant_of
 
 # Raised when the same settings come to mean another result.
-_VERSION = 1
+_VERSION = 2
 # Windows whose answers are timed one by one.
 _TIMED = 5
 
@@ -43,7 +43,8 @@ class Cell:
 class Answers:
     """What a system said of the windows held out, one row each; all that is known of a window is beside it.
 
-    label: what it shows, by number. logits: (n, n_labels). part: what must be the same within 30 s, as text.
+    label: what it shows, by number. logits: (n, n_labels). part: what must be the same within 30 s, as
+    text: its sitting, segment, label and stimulus.
     seconds: median time of one answer, from the window's features on.
     """
 
@@ -160,7 +161,7 @@ class Bench:
 
 
 def _part(example: Example) -> str:
-    return f"{example.window.span.segment}/{example.label}/{example.stimulus or ''}"
+    return f"{example.sitting}/{example.window.span.segment}/{example.label}/{example.stimulus or ''}"
 
 
 def _seconds(reader: systems.Reader, test: Part) -> float:

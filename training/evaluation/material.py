@@ -115,25 +115,25 @@ class Material:
         return Part(examples, self.labels(examples), montage, self._waves(at) if signals else None)
 
     def _rows(self, examples: Sequence[Example]) -> list[tuple[str, int]]:
-        """Of each example: whose signals, and the row there, -1 for none."""
-        by_person: dict[str, list[int]] = {}
+        """Of each example: the sitting whose signals are its own, and the row there, -1 for none."""
+        by_sitting: dict[str, list[int]] = {}
         for i, example in enumerate(examples):
-            by_person.setdefault(example.subject, []).append(i)
+            by_sitting.setdefault(example.sitting, []).append(i)
         found = [("", -1)] * len(examples)
-        for subject, here in by_person.items():
-            rows = rows_of(self._signals()[subject], [examples[i] for i in here])
+        for sitting, here in by_sitting.items():
+            rows = rows_of(self._signals()[sitting], [examples[i] for i in here])
             for i, row in zip(here, rows, strict=True):
-                found[i] = (subject, row)
+                found[i] = (sitting, row)
         return found
 
     def _waves(self, at: Sequence[tuple[str, int]]) -> Waves:
         signals = self._signals()
-        spread = {subject: _spread(signals[subject]) for subject in {subject for subject, _ in at}}
+        spread = {sitting: _spread(signals[sitting]) for sitting in {sitting for sitting, _ in at}}
         return Waves(
-            bands=np.stack([signals[subject].bands[row] for subject, row in at]),
-            covariance=np.stack([signals[subject].covariance[row] for subject, row in at]),
-            waves=np.stack([signals[subject].waves[row] for subject, row in at]),
-            scale=np.stack([spread[subject] for subject, _ in at]),
+            bands=np.stack([signals[sitting].bands[row] for sitting, row in at]),
+            covariance=np.stack([signals[sitting].covariance[row] for sitting, row in at]),
+            waves=np.stack([signals[sitting].waves[row] for sitting, row in at]),
+            scale=np.stack([spread[sitting] for sitting, _ in at]),
         )
 
     @lru_cache(maxsize=1)  # noqa: B019 - a material lives as long as its process
@@ -142,6 +142,6 @@ class Material:
 
 
 def _spread(signals: Signals) -> Float64:
-    """Of each channel over the person's own rest, µV: (n_channels,)."""
+    """Of each channel over the sitting's own rest, µV: (n_channels,)."""
     rest = signals.waves[signals.rest].astype(np.float64)
     return np.asarray(np.maximum(rest.std(axis=(0, 2)), _LEAST_SPREAD))

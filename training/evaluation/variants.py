@@ -111,18 +111,17 @@ def uncalibrated(
 ) -> list[Example]:
     """Codes against the mean rest of the people in `train`, by the arithmetic of the calibration itself.
 
-    at: of each example whose signals are its own and the row there. signals: by subject, channels alike.
+    at: of each example its sitting and the row in its signals. signals: by sitting, channels alike.
     """
     rest = Calibration(METHODS[compression].prior_spread)
-    for subject in sorted(train):
-        found = signals[subject]
+    for found in (signals[name] for name in sorted(signals) if str(signals[name].subject) in train):
         for features, good in zip(found.features[found.rest], found.good[found.rest], strict=True):
             rest.add(features, good)
     if not rest.finish():
         raise ValueError("no usable rest in the training part")
     out = []
-    for example, (subject, row) in zip(examples, at, strict=True):
-        found = signals[subject]
+    for example, (sitting, row) in zip(examples, at, strict=True):
+        found = signals[sitting]
         place = {str(name): i for i, name in enumerate(found.channels)}
         codes = quantise(rest.deviations(found.features[row])).reshape(len(place), -1)
         window = subset(example, [i for i, name in enumerate(example.window.channels) if name in place])

@@ -40,14 +40,14 @@ COMPRESSIONS = {"w500x10-approx": "W→S", "w50-approx": "W"}
 TOP_K = (1, 50)
 _VALENCE = dict(zip(EMOTIONS, VALENCES, strict=True))
 _TIMED = 8
-_VERSION = 1
+_VERSION = 2
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How much of it is done. windows: trained on, of the people not held out; asked: windows asked about."""
+    """How much is done. taught: prompts of the people not held out; asked: prompts of those held out."""
 
     people_held_out: int
-    windows: int
+    taught: int
     asked: int
     steps: int
     epochs: float
@@ -56,8 +56,8 @@ class Size(msgspec.Struct, frozen=True):
     answer_tokens: int
 
 
-FULL = Size(people_held_out=6, windows=150, asked=120, steps=5, epochs=3, base_steps=150, answer_tokens=32)
-QUICK = Size(people_held_out=1, windows=9, asked=9, steps=1, epochs=1, base_steps=2, answer_tokens=4)
+FULL = Size(people_held_out=6, taught=72, asked=54, steps=5, epochs=1, base_steps=150, answer_tokens=16)
+QUICK = Size(people_held_out=1, taught=9, asked=9, steps=1, epochs=1, base_steps=2, answer_tokens=4)
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -131,11 +131,12 @@ def run_language(place: Place, jobs: int, *, quick: bool) -> Language:
 def _told(size: Size, recipe: Recipe) -> str:
     return (
         f"Shortened so that two cores are enough: a base of the shape `tiny`, {size.base_steps} updates on "
-        f"the guidance base's text, pruned by 0.5; then LoRA on {size.windows} windows of people, "
+        f"the guidance base's text, pruned by 0.5; then LoRA on {size.taught} prompts, "
         f"{size.steps} steps of {size.epochs:g} epochs (`recovered` preset: at the paper's rate and dropout "
-        f"a pruned model hardly moves), asked about {size.asked} windows of {size.people_held_out} people "
-        f"held out, up to {size.answer_tokens} tokens an answer. W→S tells the ten segments of a window in "
-        "ten prompts, each answered by itself. Rows named base are neither pruned nor recovered. The sizes "
+        f"a pruned model hardly moves), then {size.asked} prompts of {size.people_held_out} people "
+        f"held out, up to {size.answer_tokens} tokens an answer. W tells a window in one prompt; W→S in ten, "
+        "one a segment, of which as many are drawn as of W, evenly over all windows and segments, each "
+        "answered by itself. Rows named base are neither pruned nor recovered. The sizes "
         "are not the paper's: the layout is."
     )
 
@@ -258,19 +259,20 @@ def _read(task: _Task) -> Chain:
 
 
 def _examples(task: _Task) -> tuple[list[Example], list[Example]]:
-    """To learn from and to ask about: each label as often, evenly over the people of its side."""
+    """Prompts to learn from and to ask about: each label as often, evenly over the people of its side."""
     recipe = task.place.recipe
     found = [
-        example
+        one
         for example in Material(task.place).examples(variant_of(recipe, task.compression))
         if not example.shifted
+        for one in prompts(example)
     ]
     people = sorted({example.subject for example in found})
     aside = np.random.default_rng(recipe.seed).permutation(people)[: task.size.people_held_out].tolist()
     taught: list[Example] = []
     asked: list[Example] = []
     for label in recipe.labels:
-        for side, most, held in ((taught, task.size.windows, False), (asked, task.size.asked, True)):
+        for side, most, held in ((taught, task.size.taught, False), (asked, task.size.asked, True)):
             some = [e for e in found if e.label == label and (e.subject in aside) == held]
             side += [some[i] for i in evenly(len(some), max(1, most // len(recipe.labels)))]
     return taught, asked
@@ -282,9 +284,8 @@ def _ask(
     from training.generation import respond
     from training.label_scores import label_scores
 
-    asked = [one for example in examples for one in prompts(example)]
-    questions = [prompt.question(one.window, one.person) for one in asked]
-    labels = np.array([recipe.labels.index(one.label) for one in asked])
+    questions = [prompt.question(one.window, one.person) for one in examples]
+    labels = np.array([recipe.labels.index(one.label) for one in examples])
     scored = label_scores(base.model, base.tokenizer, questions, recipe.labels, rows=4)
     found = [_asked(recipe, 0, labels, scored.argmax(axis=1))]
     begun = time.perf_counter()

@@ -17,10 +17,10 @@ from training.evaluation.summary import Figures, answers_of, bundle_evaluation, 
 from training.evaluation.variants import AS_RECORDED, variant_of, variants
 from training.report import pictures
 from training.report.card import model_card
-from training.report.clusters import Embedding, cluster, hidden_states, sentence_embedding
+from training.report.clusters import MOST, MOST_QUICK, Picture, draw, sentence_embedding
 from training.report.discussion import discuss
 from training.report.language import Language, run_language
-from training.report.record import Clustered, Report, Timing
+from training.report.record import Report, Timing
 from training.report.write import report_text
 from training.workers import cores
 
@@ -41,7 +41,8 @@ def make_report(
     figures, seconds = gather(place, done.cells)
     missing = [*done.missing, *tuned.missing]
     judged = list(checks(place, done.cells, quick))
-    clusters, left_out = _clusters(place, embedder, tuned, folder)
+    wanted, left_out = _pictures(place, embedder, tuned, folder, MOST_QUICK if quick else MOST)
+    clusters = draw(wanted, jobs)
     missing += left_out
     windows = Material(place).examples(variant_of(recipe, AS_RECORDED))
     report = Report(
@@ -114,38 +115,29 @@ def _draw(report: Report, folder: Path) -> dict[str, str]:
     return drawn
 
 
-def _clusters(
-    place: Place, embedder: Path, tuned: Language, folder: Path
-) -> tuple[list[Clustered], list[NotRun]]:
-    recipe = place.recipe
-    embeddings: dict[str, Embedding] = {}
+def _pictures(
+    place: Place, embedder: Path, tuned: Language, folder: Path, most: int
+) -> tuple[list[Picture], list[NotRun]]:
+    """What Figures 9 and 10 are made of, and what is missing for them."""
+    found: list[Picture] = []
     missing = []
+    sentences = True
     try:
-        embeddings["all-MiniLM-L6-v2"] = sentence_embedding(embedder)
+        sentence_embedding(embedder)
     except GuidanceError as why:
+        sentences = False
         missing.append(NotRun("Figure 9, clusters of sentence embeddings", str(why)))
-    found: list[Clustered] = []
-    material = Material(place)
-    names = [name for name in _EMBEDDED if any(name == variant.name for variant in variants(recipe))]
-    for name in names:
-        examples = [e for e in material.examples(variant_of(recipe, name)) if not e.shifted]
-        compression = recipe.pipeline.compression if name == AS_RECORDED else name
-        own = {
-            f"{model} hidden states": folder
-            for model, (told, folder) in tuned.models.items()
-            if told == compression
-        }
+    there = {variant.name for variant in variants(place.recipe)}
+    for name in (name for name in _EMBEDDED if name in there):
+        sentence = Picture(place, name, "all-MiniLM-L6-v2", embedder, True, most, folder)
+        own = [
+            Picture(place, name, f"{model} hidden states", weights, False, most, folder)
+            for model, (told, weights) in tuned.models.items()
+            if told == sentence.compression
+        ]
         if not own:
-            missing.append(NotRun(f"Figure 10, {compression}", "no fine-tuned model of this compression"))
-        for told, embed in (embeddings | {model: hidden_states(path) for model, path in own.items()}).items():
-            slug = "".join(c if c.isalnum() else "-" for c in f"{compression}-{told}".lower())
-            found += cluster(
-                examples,
-                recipe.labels,
-                embed,
-                compression,
-                told,
-                recipe.seed,
-                folder / f"clusters-{slug}.svg",
+            missing.append(
+                NotRun(f"Figure 10, {sentence.compression}", "no fine-tuned model of this compression")
             )
+        found += [sentence, *own] if sentences else own
     return found, missing
