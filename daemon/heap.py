@@ -1,8 +1,15 @@
-"""glibc's heap for a process that runs for months: what is freed goes back to the system."""
+"""Memory of a process that runs for months: what is freed goes back to the system, garbage is freed soon."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+
+# How long after READY all that stays is there, seconds: the classes of FHIR load beside the first windows.
+LOADED_S = 30.0
+
+# Python's own, but for the last, which is 10: with little that is old a look at all of it is cheap.
+_THRESHOLDS = (700, 10, 2)
 
 # malloc.h
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
@@ -19,3 +26,15 @@ def steady() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
         mallopt(_ARENA_MAX, _HEAPS)
+
+
+def loaded() -> None:
+    """To be called once, when all that stays is there: the collector need not look at it any more.
+
+    Python looks for old garbage once there is a quarter as much new as old, and half a million objects that
+    were loaded at the start are old: what drafts and broken connections leave behind would pile up for hours.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # counts what is left as old: next to nothing
+    gc.set_threshold(*_THRESHOLDS)
