@@ -53,8 +53,8 @@ def run(report: Report, *, quick: bool) -> None:
 
 
 def _paper_shape(report: Report, divergence: dict[str, float]) -> None:
-    """The most faithful form that is as fast as the paper; where none is, the fastest of those that read text as
-    well as llama.cpp's Q4_0. Random weights have no fidelity of their own: SmolLM2's is taken.
+    """The most faithful form that is as fast as the paper; where none is, the fastest of those that read text
+    as well as llama.cpp's Q4_0. Random weights have no fidelity of their own: SmolLM2's is taken.
     """
     times = {
         m: float(report.figures[key]) for m in METHODS if (key := f"paper_{m}_window_ms") in report.figures
