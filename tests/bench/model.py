@@ -31,7 +31,7 @@ Rate = Callable[[str], float]
 
 
 def run(report: Report, *, quick: bool) -> None:
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     shipped = Bundle.load(shipped_bundle())
     _windows(report, "shipped_window_ms", "shipped bundle", shipped, rounds)
     _shipped_rates(report, shipped, rounds)
