@@ -79,7 +79,7 @@ smollm2: $(VENV)/.dev ## Prune, recover, tune and export SmolLM2-135M, shortened
 	$(BIN)/python -m training measure --recipe smollm2 --texts $(TEXTS) --data $(SHARED_DATA)/eegmat
 	$(BIN)/python -m export onnx $(SMOLLM2)/tuned $(SMOLLM2)/onnx
 	$(BIN)/python -m export fuse $(SMOLLM2)/onnx/model.onnx $(SMOLLM2)/onnx/fused.onnx
-	$(BIN)/python -m export quantize $(SMOLLM2)/onnx/fused.onnx $(SMOLLM2)/onnx --method i8x
+	$(BIN)/python -m export quantize $(SMOLLM2)/onnx/fused.onnx $(SMOLLM2)/onnx --method i8r
 
 embedder: build/minilm/embedder.toml ## Export all-MiniLM-L6-v2 for search by meaning
 

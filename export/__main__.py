@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("onnx", "export trained weights through Optimum", trained=weights, out="folder for the graph")
     verb("fuse", "rewrite to ONNX Runtime's own operators", source="plain graph", target="fused graph")
     p = verb("quantize", "make weights small", source="fused graph", out="folder for METHOD.onnx")
-    p.add_argument("--method", action="append", help="q8, q4, int8 or i8x; may be repeated (default: all)")
+    p.add_argument("--method", action="append", help="q8, q4, int8 or i8r; may be repeated (default: all)")
     p = verb(
         "compare",
         "all forms against the weights; writes fidelity.json",

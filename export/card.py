@@ -110,7 +110,7 @@ same would be written. `plain` is the export as it comes, `fused` the same in ON
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {lines}
 
-`int8` and `i8x` scale activations over a whole run and are therefore not shipped: a result must be its own.
+`int8` scales activations over a whole run and is therefore not shipped: a result must be its own.
 """
 
 

@@ -143,13 +143,13 @@ def _norm(
 
 def _mlp(g: GraphBuilder, exported: Exported, source: str, x: str, name: str) -> str:
     gate, up, down = (exported.linear(f"{source}/{part}_proj") for part in ("gate", "up", "down"))
-    both = _linear(g, x, _beside(gate, up), f"{name}/gate_up")
-    sizes = g.ints(gate.weight.shape[1], up.weight.shape[1])
-    g.node("Split", [both, sizes], f"{name}/gate", more=[f"{name}/up"], axis=-1)
-    swish = g.node(
-        "Mul", [f"{name}/gate", g.node("Sigmoid", [f"{name}/gate"], f"{name}/sigmoid")], f"{name}/swish"
+    # Apart: what one product of both would need is a copy of all that came out.
+    opened = g.node(
+        "QuickGelu", [_linear(g, x, gate, f"{name}/gate")], f"{name}/swish", domain=CONTRIB, alpha=1.0
     )
-    return _linear(g, g.node("Mul", [swish, f"{name}/up"], f"{name}/act"), down, f"{name}/down")
+    return _linear(
+        g, g.node("Mul", [opened, _linear(g, x, up, f"{name}/up")], f"{name}/act"), down, f"{name}/down"
+    )
 
 
 def _beside(*linears: Linear) -> Linear:

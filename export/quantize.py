@@ -21,6 +21,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import (
 )
 
 from export.onnx import ExportError
+from export.rows import scale_rows
 from export.save import save
 from pipeline.model import FORMAT, QUANTISATION, SHARED_SCALE
 
@@ -29,8 +30,6 @@ _BLOCK = 32
 # Activations in int8 too, scaled block by block of each row: no row touches another's result.
 _ACCURACY_LEVEL = 4
 _EMBEDDING = "/embedding"
-# The products that suffer most from one scale for a whole batch of activations.
-_DELICATE = ("/mlp/down", "logits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +71,7 @@ def _blocks(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
     return found
 
 
-def _dynamic(model: onnx.ModelProto, skip: tuple[str, ...] = ()) -> onnx.ModelProto:
-    left = (
-        [n.name for n in model.graph.node if n.op_type == "MatMul" and n.name.endswith(skip)] if skip else []
-    )
+def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
         save(model, source)
@@ -88,7 +84,6 @@ def _dynamic(model: onnx.ModelProto, skip: tuple[str, ...] = ()) -> onnx.ModelPr
                 op_types_to_quantize=["MatMul"],
                 per_channel=True,
                 weight_type=QuantType.QInt8,
-                nodes_to_exclude=left,
                 extra_options={"DefaultTensorType": TensorProto.FLOAT},
             )
         finally:
@@ -132,9 +127,9 @@ METHODS = {
     "q8": Method("weights in 8-bit blocks of 32; embedding in int8 rows", lambda m: _blocks(m, 8), False),
     "q4": Method("weights in 4-bit blocks of 32; embedding in int8 rows", lambda m: _blocks(m, 4), False),
     "int8": Method("dynamic int8; embedding in int8 rows", _dynamic, True),
-    "i8x": Method(
-        "dynamic int8, down_proj and head in 8-bit blocks of 32; embedding in int8 rows",
-        lambda m: _blocks(_dynamic(m, _DELICATE), 8),
-        True,
+    "i8r": Method(
+        "int8, activations scaled row by row, head in 8-bit blocks of 32; embedding in int8 rows",
+        lambda m: _blocks(scale_rows(m, skip="logits"), 8),
+        False,
     ),
 }

@@ -225,7 +225,7 @@ def test_a_quantised_graph_stays_near(one: Made, tmp_path: Path, method: str) ->
 
 
 def test_a_scale_over_the_whole_run_lets_neighbours_in(one: Made, tmp_path: Path) -> None:
-    """Why `int8` and `i8x` are marked: beside another text theirs comes out differently."""
+    """Why `int8` is marked: beside another text its own comes out differently."""
     rows = texts(30, 30, seed=4)
     for method, how in METHODS.items():
         quantize(one.fused, tmp_path / "small.onnx", method)

@@ -110,13 +110,13 @@ def test_train_export_seal_verify(
     transformers_logging.set_verbosity_error()
     graphs = tmp_path / "onnx"
     fuse(export_onnx(trained, graphs), graphs / "fused.onnx")
-    for method in ("q8", "i8x"):
+    for method in ("q8", "i8r"):
         quantize(graphs / "fused.onnx", graphs / f"{method}.onnx", method)
     assert (graphs / "q8.onnx").stat().st_size < 0.7 * (graphs / "fused.onnx").stat().st_size
     data = tmp_path / "data"
     first_person(shared_data("eegmat"), data)
     rows = list(compare_all(trained, graphs, data, windows=40))
-    assert [row.form for row in rows] == ["plain", "fused", "q8", "i8x"]
+    assert [row.form for row in rows] == ["plain", "fused", "q8", "i8r"]
     assert all(row.real and row.labels_equal >= 0.97 for row in rows)
     assert fastest(rows) == "q8" and (graphs / FIDELITY).is_file()
 

@@ -35,8 +35,8 @@ _OFFLINE = ((32, 250.0), (32, 500.0), (19, 500.0), (64, 1000.0))
 
 
 def run(report: Report, *, quick: bool) -> None:
-    _live(report, rounds=2 if quick else 5, seconds=3.0 if quick else 12.0)
-    _offline(report, rounds=3 if quick else 9, seconds=10.0 if quick else 60.0)
+    _live(report, rounds=2 if quick else 3, seconds=3.0 if quick else 8.0)
+    _offline(report, rounds=3 if quick else 7, seconds=10.0 if quick else 30.0)
 
 
 def _live(report: Report, rounds: int, seconds: float) -> None:

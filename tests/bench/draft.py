@@ -46,7 +46,7 @@ def run(report: Report, *, quick: bool) -> None:
         return
     rows = []
     for method in weights.METHODS:
-        alone, beside, steps = _measure(_bundle(target, method), 1 if quick else 3, 8 if quick else 40)
+        alone, beside, steps = _measure(_bundle(target, method), 1 if quick else 3, 8 if quick else 20)
         report.figure(f"draft_{method}_delay_ms_max", max(beside.waited))
         report.figure(f"draft_{method}_delay_ms_p50", percentile(beside.waited, 0.5))
         if method == weights.METHODS[0]:

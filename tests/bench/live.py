@@ -17,7 +17,7 @@ _AT_ONCE = 4
 def run(report: Report, *, quick: bool) -> None:
     starts = spread([_cold_start() for _ in range(2 if quick else 7)])
     alone = trial(1, _CHANNELS, _RATE, 6 if quick else 60)
-    four = trial(_AT_ONCE, _CHANNELS, _RATE, 8 if quick else 150)
+    four = trial(_AT_ONCE, _CHANNELS, _RATE, 8 if quick else 120)
     report.figure("ready_s", starts)
     report.figure("label_p50_ms", four.p50)
     report.figure("label_p99_ms", max(alone.p99, four.p99))

@@ -22,6 +22,8 @@ from tests.parts.machine import ROOT, ChildError, environment
 FOLDER = ROOT / "build" / "bench-models"
 _OPERATIONS = ("prefill", "decode", "extend")
 _GGUF = ("Q8_0", "Q4_0")
+# The paper's figure for a window, on an RTX 4090.
+PAPER_MS = 590.0
 ENGINES = "tests.bench.engines"
 _BASES = (("smollm2", "SmolLM2-135M"), ("paper", "the paper's pruned Qwen2 shape, 157 M, random weights"))
 
@@ -29,11 +31,11 @@ Rate = Callable[[str], float]
 
 
 def run(report: Report, *, quick: bool) -> None:
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     shipped = Bundle.load(shipped_bundle())
     _windows(report, "shipped_window_ms", "shipped bundle", shipped, rounds)
     _shipped_rates(report, shipped, rounds)
-    chosen = METHODS[0]
+    divergence: dict[str, float] = {}
     for base, title in _BASES:
         try:
             target = weights.prepare(base, base, title, FOLDER / base)
@@ -42,16 +44,30 @@ def run(report: Report, *, quick: bool) -> None:
             continue
         found, fidelity = _compare(report, target, rounds)
         for operation in ("prefill", "decode"):
-            method = _headline(report, target, operation, found[operation], fidelity)
-            if operation == "prefill" and fidelity:
-                chosen = method
+            _headline(report, target, operation, found[operation], fidelity)
+        divergence |= {name: kl for name, (kl, _) in fidelity.items()}
         for method in METHODS:
             key = f"{base}_{method}_window_ms"
             _windows(report, key, f"{title}, {method}", weights.bundle(target, method), rounds)
-    # By the method that reads text as well as the peer does: random weights have no fidelity of their own.
-    if f"paper_{chosen}_window_ms" in report.figures:
-        report.figure("paper_shape_window_ms", float(report.figures[f"paper_{chosen}_window_ms"]))
-        report.note("paper_shape_method", chosen)
+    _paper_shape(report, divergence)
+
+
+def _paper_shape(report: Report, divergence: dict[str, float]) -> None:
+    """The most faithful form that is as fast as the paper; where none is, the fastest of those that read text
+    as well as llama.cpp's Q4_0. Random weights have no fidelity of their own: SmolLM2's is taken.
+    """
+    times = {
+        m: float(report.figures[key]) for m in METHODS if (key := f"paper_{m}_window_ms") in report.figures
+    }
+    if not times:
+        return
+    known = sorted((m for m in times if f"ours {m}" in divergence), key=lambda m: divergence[f"ours {m}"])
+    most = divergence.get("llama.cpp Q4_0", float("inf"))
+    true = [m for m in known if divergence[f"ours {m}"] <= most] or list(METHODS[:1])
+    in_time = [m for m in true if times[m] <= PAPER_MS]
+    chosen = in_time[0] if in_time else min(true, key=times.__getitem__)
+    report.figure("paper_shape_window_ms", times[chosen])
+    report.note("paper_shape_method", chosen)
 
 
 def _windows(report: Report, key: str, title: str, bundle: Bundle, rounds: int) -> None:
@@ -63,7 +79,7 @@ def _windows(report: Report, key: str, title: str, bundle: Bundle, rounds: int) 
             "One window to its label, 19 electrodes, warm prefix",
             ("model", "tokens", "ms", "first of a person, ms"),
             [],
-            "One token a code. The paper needs 590 ms a window on an RTX 4090.",
+            f"One token a code. The paper needs {PAPER_MS:g} ms a window on an RTX 4090.",
         )
         report.tables.append(table)
     assert isinstance(table.rows, list)
@@ -196,14 +212,11 @@ def _headline(
     operation: str,
     rates: dict[str, list[float]],
     fidelity: dict[str, tuple[float, float]],
-) -> str:
-    """Ours by the faster of llama.cpp's two: each method, and the fastest that diverges no more.
-
-    Returns that method.
-    """
+) -> None:
+    """Ours by the faster of llama.cpp's two: each method, and the fastest that diverges no more."""
     theirs = [f"llama.cpp {kind}" for kind in _GGUF if f"llama.cpp {kind}" in rates]
     if not theirs:
-        return METHODS[0]
+        return
     peer = max(theirs, key=lambda name: spread(rates[name]).median)
     for method in METHODS:
         against: Spread = ratio(rates[f"ours {method}"], rates[peer])
@@ -213,7 +226,6 @@ def _headline(
     if target.key == "smollm2":
         report.figure(f"{operation}_vs_llamacpp", ratio(rates[f"ours {best}"], rates[peer]))
         report.note(f"{operation}_vs_llamacpp_forms", f"{best} against {peer.removeprefix('llama.cpp ')}")
-    return best
 
 
 def _slug(name: str) -> str:
