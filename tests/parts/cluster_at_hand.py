@@ -34,14 +34,16 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(PARTS / "ray_nodes.py"), str(folder)],
+            [sys.executable, str(PARTS / "ray_nodes.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=ENVIRONMENT,
+            # Where Ray keeps all its files, a note of where the head is among them.
+            env=ENVIRONMENT | {"RAY_TMPDIR": str(folder)},
         )
         self.address = self._line()
+        assert self.address, "the cluster did not start"
 
     def kill_one(self) -> int:
         """How many processes were ended, at once."""

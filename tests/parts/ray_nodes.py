@@ -26,8 +26,7 @@ NODE = {
 
 
 def main() -> None:
-    folder = sys.argv[1]
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "temp_dir": folder})
+    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
     nodes = [cluster.add_node(**NODE, num_cpus=1) for _ in range(2)]
     print(cluster.address, flush=True)
     for line in sys.stdin:
