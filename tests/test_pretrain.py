@@ -229,6 +229,34 @@ def test_killed_in_the_middle_it_ends_in_the_same_weights(texts: Path, tmp_path:
     assert not states.exists()
 
 
+@pytest.mark.timeout(600)
+def test_two_processes_learn_one_model(texts: Path, tmp_path: Path) -> None:
+    """Each computes half of a step's rows; the gradients and the L1 and L2 terms are those of one process."""
+    recipe = tmp_path / "short.toml"
+    whole = (ROOT / "training" / "recipes" / "eegmat.toml").read_text()
+    recipe.write_text(
+        f'{whole}\n[pretrain]\nshape = "tiny"\nvocabulary = 1500\ncontext = 32\nbatch = 8\n'
+        "learning_rate = 5e-3\nl1 = 1e-4\nl2 = 1e-3\nheld_out = 0.2\nmeasured = 8\n"
+    )
+    common = ("--recipe", recipe, "--texts", texts, "--max-steps", 8, "--threads", 1)
+    done = run(*common, "--out", tmp_path / "alone")
+    assert done.returncode == 0, done.stderr
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    words = (*common, "--out", tmp_path / "shared")
+    launched = subprocess.run(
+        [sys.executable, *launcher, "-m", "training", "pretrain", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert launched.returncode == 0, launched.stderr[-2000:]
+    assert launched.stdout == done.stdout  # perplexities to a tenth; told once, by one process
+    one, other = (load_file(tmp_path / name / "base" / "model.safetensors") for name in ("alone", "shared"))
+    assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
+    assert not list((tmp_path / "shared").rglob("*.part"))
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
