@@ -83,6 +83,10 @@ def _assemble(exported: Exported, shape: Shape) -> onnx.ModelProto:
             do_rotary=1,
             scale=shape.head_dim**-0.5,
         )
+        if i == shape.layers - 1:
+            # Nothing looks at the other positions any more: their keys and values are in the cache.
+            x = g.node("GatherND", [x, kept], "/kept", batch_dims=1)
+            residual = g.node("GatherND", [residual, kept], "/kept/residual", batch_dims=1)
         x = _linear(g, x, o, f"{at}/attention/out")
         weight = exported.norm(f"{name}/post_attention_layernorm")
         x, residual = _norm(g, weight, shape.eps, x, residual, f"{at}/mlp/norm")
@@ -91,7 +95,7 @@ def _assemble(exported: Exported, shape: Shape) -> onnx.ModelProto:
     head = exported.linear("lm_head")
     if head.weight.shape != embedding.shape[::-1] or head.bias is not None:
         raise ExportError(f"{exported.path}: a head of {head.weight.shape} does not fit {embedding.shape}")
-    _linear(g, g.node("GatherND", [x, kept], "/kept", batch_dims=1), head, "logits")
+    _linear(g, x, head, "logits")
     _declare(g, shape, heads.stored_dim, len(embedding))
     return g.model({FORMAT: VERSION, LONGEST: str(longest)})
 
