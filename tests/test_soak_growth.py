@@ -42,7 +42,7 @@ def test_the_slope(megabytes: Callable[[float], float], slope: float) -> None:
     assert found.mb_per_h == pytest.approx(slope, abs=0.25)
     assert found.interval[0] <= found.mb_per_h <= found.interval[1]
     assert found.anon_mb_per_h == pytest.approx(found.mb_per_h)
-    assert (found.seconds, found.warm_s) == pytest.approx((2700, 900), abs=4)
+    assert (found.seconds, found.warm_s) == pytest.approx((2400, 1200), abs=4)
 
 
 def test_the_longest_life_counts() -> None:

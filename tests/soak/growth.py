@@ -12,7 +12,7 @@ from scipy.stats import theilslopes
 from tests.soak.node import Vital
 
 # A process that has just begun still grows: caches fill, code is read for the first time. That is no leak.
-WARM_S = 900.0
+WARM_S = 1200.0
 _WARM_SHARE = 1 / 3  # of a life that is too short for that
 _LEAST_S = 300.0  # of a life after that, for a slope to mean anything
 _MINUTE_S = 60.0
