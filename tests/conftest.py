@@ -38,6 +38,8 @@ os.environ["LSLAPICFG"] = str(_LSL)
 _LONG = (
     "test_report.py",
     "test_boot.py",
+    "test_cluster_training.py",
+    "test_cluster.py",
     "test_soak.py",
     "test_screens.py",
     "test_finetune.py",
@@ -45,6 +47,8 @@ _LONG = (
     "test_evaluation.py",
     "test_training.py",
     "test_prune.py",
+    "test_fleet_hosts.py",
+    "test_access.py",
     "test_silence.py",
     "test_export.py",
     "test_guidance.py",
