@@ -12,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from daemon.confirmed import ConfirmedClient
+from daemon.login import Login
 from daemon.mqtt_settings import Mqtt
 from tests.bench.sizing.costs import Costs, PoolCosts
 from tests.bench.sizing.load import play
@@ -91,7 +92,8 @@ def test_bytes_on_the_wire(mosquitto: Mosquitto) -> None:
         port = server.sockets[0].getsockname()[1]
         found = []
         async with server:
-            async with ConfirmedClient(Mqtt(port=port), None, None, None) as client:
+            mqtt = Mqtt(port=port)
+            async with ConfirmedClient(mqtt, mqtt.identifier(), Login(mqtt)) as client:
                 for topic, payload, more in messages:
                     before = passed
                     assert await client.send(topic, payload, 1, False, more) < 128

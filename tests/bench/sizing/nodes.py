@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 import aiomqtt
 
 from daemon.confirmed import ConfirmedClient
+from daemon.login import Login
 from daemon.mqtt_settings import Mqtt
 from daemon.topics import Topics
 from tests.bench.beds import reading
@@ -46,7 +47,8 @@ class Nodes:
             clients: dict[int, ConfirmedClient] = {}
             for node, mqtt in self._settings.items():
                 will = aiomqtt.Will(Topics(SITE, mqtt.node).status, b"", 1, True)
-                clients[node] = await whole.enter_async_context(ConfirmedClient(mqtt, None, None, will))
+                client = ConfirmedClient(mqtt, mqtt.identifier(), Login(mqtt), will=will)
+                clients[node] = await whole.enter_async_context(client)
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
             self.cpu_s = -time.process_time()
