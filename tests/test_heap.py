@@ -85,6 +85,33 @@ print(json.dumps({"most": most}))
 """
 
 
+# Blocks too small to be mapped; of hundred one stays, so that the heap cannot shrink from its end.
+HOLES = """
+import ctypes, json, sys
+from pathlib import Path
+from daemon.heap import give_back, steady
+
+steady()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+before = resident()
+blocks = [libc.malloc(10_000) for _ in range(4000)]
+for block in blocks: ctypes.memset(block, 1, 10_000)
+for n, block in enumerate(blocks):
+    if n % 100: libc.free(block)
+if sys.argv[1] == "given back":
+    give_back()
+print(json.dumps({"kib": resident() - before}))
+"""
+
+
 def told(program: str, how: str) -> dict[str, int]:
     done = subprocess.run([sys.executable, "-c", program, how], capture_output=True, text=True, check=True)
     found: dict[str, int] = json.loads(done.stdout)
@@ -101,3 +128,8 @@ def test_large_blocks_go_back_and_heaps_are_few() -> None:
     assert left_alone["mapped"] == 0, "glibc does not do any more what this is for"
     assert kept["mapped"] >= 3 * 2**20
     assert kept["heaps"] <= 2 < left_alone["heaps"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's here")
+def test_holes_go_back_too() -> None:
+    assert told(HOLES, "given back")["kib"] < 10_000 < 30_000 < told(HOLES, "left alone")["kib"]

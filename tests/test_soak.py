@@ -18,8 +18,8 @@ NOTHING = ("unaccounted_messages", "unaccounted_samples", "lost_drafts", "duplic
 
 # Most of a laboratory's time is waiting: for a window, a calibration, a connection. So there are two at once,
 # of about the same length: all that happens to broker and headsets, and what happens to the daemon itself.
-AROUND = [name for name, fault in FAULTS.items() if fault.lane != "node"] + ["node-killed"]
-WITHIN = [name for name in FAULTS if name not in AROUND]
+AROUND = [name for name, fault in FAULTS.items() if fault.lane != "node"]
+WITHIN = [name for name, fault in FAULTS.items() if fault.lane == "node"]
 
 
 def laboratory(out: Path, faults: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import structlog
 from daemon.cli import DONE
 from daemon.config import load_config
 from daemon.errors import ConfigError
-from daemon.heap import LOADED_S, loaded, steady
+from daemon.heap import keep_small, steady
 from daemon.logs import set_up_logs
 from daemon.notify import notify, notify_reloading
 from daemon.service import Service
@@ -39,11 +39,11 @@ def run(options: argparse.Namespace) -> int:
 async def _until_told(service: Service, file: Path) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload, service, file)
-
-    def ready() -> None:
-        loop.call_later(LOADED_S, loaded)
-
-    await service.run(shutdown_by_signal(), ready)
+    small = asyncio.create_task(keep_small(), name="heap")
+    try:
+        await service.run(shutdown_by_signal())
+    finally:
+        small.cancel()
 
 
 def _reload(service: Service, file: Path) -> None:
