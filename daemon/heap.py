@@ -32,8 +32,9 @@ def steady() -> None:
 def loaded() -> None:
     """To be called once, when all that stays is there: the collector need not look at it any more.
 
-    Python looks for old garbage once there is a quarter as much new as old, and half a million objects that
-    were loaded at the start are old: what drafts and broken connections leave behind would pile up for hours.
+    Python looks at all that is old only every 70,000 new objects, and each time at the more than hundred
+    thousand that were loaded at the start as well: what drafts and broken connections leave behind would pile
+    up.
     """
     gc.collect()
     gc.freeze()
