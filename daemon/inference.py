@@ -134,9 +134,13 @@ class Inference:
 
         fresh_s: windows that arrived longer ago are skipped and counted.
         """
-        lane = Lane(name, deliver, self._wake, lossless=lossless, fresh_s=fresh_s)
+        lane = Lane(name, deliver, self._waker(), lossless=lossless, fresh_s=fresh_s)
         self._lanes.append(lane)
         return lane
+
+    def _waker(self) -> asyncio.Event:
+        """What a new lane sets when a window waits in it."""
+        return self._wake
 
     @property
     def busy_s(self) -> float:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from daemon.fleet.pool import Pool
 from daemon.inference import MAX_BATCH, Batch, Inference, Lane
 from daemon.turns import Turns
-from daemon.wearer import Wearer
 from pipeline.reader import Reader
 from pipeline.records import Reading
 
@@ -23,19 +20,9 @@ class FleetInference(Inference):
         self._pool = pool
         self._wakes: list[asyncio.Event] = []
 
-    def lane(
-        self,
-        name: str,
-        deliver: Callable[[Reading, Wearer], None],
-        *,
-        lossless: bool = False,
-        fresh_s: float = math.inf,
-    ) -> Lane:
-        wake = asyncio.Event()
-        lane = Lane(name, deliver, wake, lossless=lossless, fresh_s=fresh_s)
-        self._lanes.append(lane)
-        self._wakes.append(wake)
-        return lane
+    def _waker(self) -> asyncio.Event:
+        self._wakes.append(asyncio.Event())
+        return self._wakes[-1]
 
     def close(self) -> None:
         super().close()
