@@ -77,7 +77,11 @@ def log_in(page: Page, name: str, password: str) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.0 to 2.2, A and AA, and its own best practices."""
+    """What axe-core finds against WCAG 2.0 to 2.2, A and AA, and its own best practices.
+
+    Looks once the view is drawn: until then the page has no heading.
+    """
+    expect(page.locator("h1")).to_be_visible()
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate(
         """() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa',
