@@ -10,6 +10,7 @@ import json
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,9 +127,12 @@ def label_all(
         for sitting in todo:
             keep(sitting, label(sitting))
         return
-    with cluster(ray, 0, environment, begin, settings, cpus=settings.threads) as machines:
-        for _ in machines.each(label, todo, keep, lambda sitting: sitting.name):
-            pass
+    with (
+        cluster(ray, 0, environment, begin, settings, cpus=settings.threads) as machines,
+        closing(machines.results(label, todo, lambda sitting: sitting.name)) as results,
+    ):
+        for place, told in results:
+            keep(todo[place], told)
 
 
 _begun: tuple[Settings, Bundle, Reader]

@@ -7,7 +7,7 @@ import os
 import platform
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -39,7 +39,7 @@ class Opening:
 
 
 class Cluster:
-    """One that is open: `each` may be called again and again."""
+    """One that is open: `results` may be asked for again and again."""
 
     def __init__(self, ray: Any, opening: Opening, at_once: int, cpus: int) -> None:
         self._ray = ray
@@ -48,17 +48,13 @@ class Cluster:
         self._cpus = cpus
         self._piece = ray.remote(num_cpus=cpus, max_retries=RETRIES)(_piece)
 
-    def each(
-        self,
-        work: Callable[[T], R],
-        items: Sequence[T],
-        keep: Callable[[T, R], object] | None = None,
-        name: Callable[[T], str] = str,
-    ) -> Iterator[int]:
-        """Does all items and yields the place of each, once, as it is done; what `work` raises is raised.
+    def results(
+        self, work: Callable[[T], R], items: Sequence[T], name: Callable[[T], str] = str
+    ) -> Generator[tuple[int, R]]:
+        """Each item's place, once, and what came of it, as it is done; what `work` raises is raised.
 
-        keep: called here with an item and what came of it. name: of an item, told where its process ends
-        again and again. Raises ClusterError, one line.
+        name: of an item, told where its process ends again and again. Closing it ends what is under way.
+        Raises ClusterError, one line.
         """
         waiting = iter(enumerate(items))
         running: dict[Any, int] = {}
@@ -70,10 +66,7 @@ class Cluster:
                     return
                 (done,), _ = self._ray.wait(list(running))
                 place = running.pop(done)
-                result = self._result(done, name(items[place]))
-                if keep is not None:
-                    keep(items[place], result)
-                yield place
+                yield place, self._result(done, name(items[place]))
         finally:
             for piece in running:
                 self._ray.cancel(piece, force=True)

@@ -10,10 +10,10 @@ import multiprocessing
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -77,7 +77,6 @@ class Workers(ABC):
             for _ in self.each(_Named(work, name), items, keep):
                 bar.update()
 
-    @abstractmethod
     def each(
         self,
         work: Callable[[T], R],
@@ -85,6 +84,15 @@ class Workers(ABC):
         keep: Callable[[T, R], object] | None = None,
     ) -> Iterator[int]:
         """Does all items and yields the place of each as it is done; what `work` raises is raised here."""
+        with closing(self._results(work, items)) as results:
+            for place, result in results:
+                if keep is not None:
+                    keep(items[place], result)
+                yield place
+
+    @abstractmethod
+    def _results(self, work: Callable[[T], R], items: Sequence[T]) -> Generator[tuple[int, R]]:
+        """Each item's place and what came of it, as it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +117,9 @@ class _Named(Generic[T, R]):
 class Alone(Workers):
     """No other process: one item after the other, in this one."""
 
-    def each(
-        self,
-        work: Callable[[T], R],
-        items: Sequence[T],
-        keep: Callable[[T, R], object] | None = None,
-    ) -> Iterator[int]:
+    def _results(self, work: Callable[[T], R], items: Sequence[T]) -> Generator[tuple[int, R]]:
         for place, item in enumerate(items):
-            result = work(item)
-            if keep is not None:
-                keep(item, result)
-            yield place
+            yield place, work(item)
 
 
 class Processes(Workers):
@@ -128,21 +128,12 @@ class Processes(Workers):
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def each(
-        self,
-        work: Callable[[T], R],
-        items: Sequence[T],
-        keep: Callable[[T, R], object] | None = None,
-    ) -> Iterator[int]:
+    def _results(self, work: Callable[[T], R], items: Sequence[T]) -> Generator[tuple[int, R]]:
         """Raises TrainingError where a process is ended from outside."""
         try:
             running = {self._pool.submit(work, item): place for place, item in enumerate(items)}
             for one in as_completed(list(running)):
-                place = running.pop(one)
-                result = one.result()
-                if keep is not None:
-                    keep(items[place], result)
-                yield place
+                yield running.pop(one), one.result()
         except BrokenProcessPool:
             raise TrainingError(
                 "a worker process was ended from outside, perhaps for want of memory: "
@@ -156,14 +147,9 @@ class OnRay(Workers):
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def each(
-        self,
-        work: Callable[[T], R],
-        items: Sequence[T],
-        keep: Callable[[T, R], object] | None = None,
-    ) -> Iterator[int]:
+    def _results(self, work: Callable[[T], R], items: Sequence[T]) -> Generator[tuple[int, R]]:
         """Raises ClusterError where a process is ended from outside again and again."""
-        return self._cluster.each(work, items, keep, work.name if isinstance(work, _Named) else str)
+        return self._cluster.results(work, items, work.name if isinstance(work, _Named) else str)
 
 
 @contextmanager

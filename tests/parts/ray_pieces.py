@@ -36,6 +36,9 @@ if __name__ == "__main__":
 
     items = list(range(pieces))
     with cluster(address, 0, {"SET_FOR_PIECES": "yes"}, ray_pieces.begin, 7) as there:
-        places = list(there.each(partial(ray_pieces.piece, log=log), items, keep))
+        places = []
+        for place, told in there.results(partial(ray_pieces.piece, log=log), items):
+            keep(items[place], told)
+            places.append(place)
     assert sorted(places) == items
     print("all", flush=True)
