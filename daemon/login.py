@@ -11,13 +11,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.errors import ConfigError, LoginError
 from daemon.mqtt_settings import Mqtt, Reach, read_password
+from daemon.reasons import LOGIN_REFUSED, TAKEN_OVER
 from daemon.tls import meaning, tls_context
 
 log = structlog.get_logger("login")
-
-# Bad user name or password, not authorised, banned, bad authentication method (MQTT 5, 3.2.2.2).
-_REFUSALS = {134, 135, 138, 140}
-_TAKEN_OVER = 142
 
 
 class Login:
@@ -40,7 +37,7 @@ class Login:
                 log.error("going on with the login as it was", reason=self._unreadable)
 
 
-def number(why: aiomqtt.MqttError) -> int | None:
+def number(why: Exception) -> int | None:
     """The reason code that the broker gave, where it gave one."""
     code = getattr(why, "rc", None)
     return int(code.value) if isinstance(code, ReasonCode) else None
@@ -48,7 +45,7 @@ def number(why: aiomqtt.MqttError) -> int | None:
 
 def explain(why: aiomqtt.MqttError, reach: Reach) -> tuple[str, bool]:
     """Why a connection failed, and whether the broker will not have us as we come."""
-    if number(why) in _REFUSALS:
+    if number(why) in LOGIN_REFUSED:
         return f"the login ({why.rc}): check {reach.table}.username and the password", True  # type: ignore[attr-defined]
     return meaning(str(why), reach)
 
@@ -77,7 +74,7 @@ class NodeLogin(Login):
             self._note("broker", "node refused", broker=where, reason=reason)
         if final and self.connects == 0:
             raise LoginError(f"broker {where} refuses {'' if code else 'this node: '}{reason}") from None
-        if code == _TAKEN_OVER:
+        if code == TAKEN_OVER:
             reason += ": another daemon has the same mqtt.site and mqtt.node, give one of them another name"
         if reason != said:
             # Neither waiting nor a new attempt mends a certificate: somebody has to be told.

@@ -23,6 +23,7 @@ from daemon.errors import OutboxError
 from daemon.outbox_alarms import OutboxAlarms
 from daemon.outbox_file import is_damage, sync_log
 from daemon.outbox_store import Store, Verdict
+from daemon.reasons import failed
 from daemon.rows import Keep, Row
 from daemon.spill import Spill
 from daemon.state_lock import lock
@@ -151,15 +152,15 @@ class Outbox:
     def settle(self, row_id: int, reason: int) -> None:
         """The broker's verdict: below 128 is done; above, refused: kept apart, and in nobody's way."""
         if row_id in self._spill:
-            if reason < 128:
-                self._spill.pop(row_id)
-            else:
+            if failed(reason):
                 self._spill.refuse(row_id)
+            else:
+                self._spill.pop(row_id)
             return
         self._verdicts[row_id] = (reason, time.time())
         if not self._ill:
             self._write([])
-        if reason >= 128 or self._trouble.refusing:
+        if failed(reason) or self._trouble.refusing:
             self._look()
 
     def replay(self, start: float, end: float, wanted: Callable[[str], bool]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon import outbox_room as room
 from daemon.outbox_file import AGAIN, REFUSED, SENT, WAITING, begin_anew, open_file
+from daemon.reasons import failed
 from daemon.rows import Keep, Row
 
 # A broker that refuses a message is asked again after a minute, then ever less often, seconds.
@@ -171,7 +172,7 @@ class Store:
         if found is None:
             return 0
         before, tries, topic = found
-        if reason < 128:
+        if not failed(reason):
             update = "update message set state=?, settled=?, reason=? where id=?"
             self._db.execute(update, (SENT, at, reason, row_id))
             if before == REFUSED:  # it has been mended: the others of this topic need not wait

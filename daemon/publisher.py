@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from collections.abc import Callable
 
 import aiomqtt
 import structlog
-from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.confirmed import ConfirmedClient
+from daemon.link import keep_connected, subscribe
 from daemon.login import NodeLogin
 from daemon.messages import Info
 from daemon.mqtt_settings import Mqtt, warnings
 from daemon.outbox import Outbox
 from daemon.post import Post
+from daemon.reasons import failed
 from daemon.sending import CONFIRM_S, Sender
 
 log = structlog.get_logger("publisher")
 
-_BACKOFF_S = (0.25, 15.0)
+# Between two attempts.
+_MOST_S = 15.0
 
 
 class Publisher:
@@ -62,34 +62,22 @@ class Publisher:
         """
         for line in warnings(self._mqtt):
             log.warning(line)
-        backoff = _BACKOFF_S[0]
-        said = ""
-        while True:
-            before = self.connects
-            try:
-                await self._session(stop)
-                return
-            except aiomqtt.MqttError as why:
-                if not _unheard(why):
-                    # The broker may have said the will of this attempt: its number is not to be said again.
-                    self._seqs = None
-                said = self._login.failed(why, said)
-            finally:
-                self.online.clear()
-            if self.connects > before:
-                backoff = _BACKOFF_S[0]
-                said = ""
-            with contextlib.suppress(TimeoutError):
-                # Jitter: after a broker's restart not all its clients should come at once.
-                await asyncio.wait_for(stop.wait(), backoff * random.uniform(0.5, 1.5))
-            if stop.is_set():
-                log.warning("stopping without the broker", **self._outbox.counts())
-                return
-            backoff = min(2 * backoff, _BACKOFF_S[1])
+        if not await keep_connected(lambda: self._attempt(stop), self._login, stop, _MOST_S):
+            log.warning("stopping without the broker", **self._outbox.counts())
+
+    async def _attempt(self, stop: asyncio.Event) -> None:
+        try:
+            await self._session(stop)
+        except aiomqtt.MqttError as why:
+            if not _unheard(why):
+                # The broker may have said the will of this attempt: its number is not to be said again.
+                self._seqs = None
+            raise
+        finally:
+            self.online.clear()
 
     async def _session(self, stop: asyncio.Event) -> None:
         topics = self._post.topics
-        self._login.renew()
         if self._seqs is None:
             self._seqs = self._outbox.next_seq(topics.status), self._outbox.next_seq(topics.status)
         hello, goodbye = self._seqs
@@ -104,11 +92,8 @@ class Publisher:
             told = self._outbox.alarms.lines
             await self._say(client, topics.status, self._post.node_status("online", hello, told))
             await self._say(client, topics.info, self._post.info(self._birth()))
-            granted = await client.subscribe([(topics.commands, 1), (topics.replay, 1)])
-            if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
-                log.error(
-                    "the broker denies the subscription: commands will not arrive", topic=topics.commands
-                )
+            for topic in (topics.commands, topics.replay):
+                await subscribe(client, topic)
             log.info("broker connected", broker=self._mqtt.where, times=self.connects)
             self.online.set()
             listen = asyncio.create_task(client.ended(), name="mqtt-listen")
@@ -129,7 +114,7 @@ class Publisher:
     async def _say(self, client: ConfirmedClient, topic: str, payload: bytes) -> None:
         """Publishes a retained state of this connection and waits for the answer."""
         reason = await client.confirm(topic, payload, retain=True, timeout_s=CONFIRM_S)
-        if reason >= 128:
+        if failed(reason):
             log.error("the broker denies a publish: check its access rules", topic=topic, reason=reason)
 
     async def _tell_alarms(self, client: ConfirmedClient, told: list[str]) -> None:

@@ -13,6 +13,7 @@ from paho.mqtt.properties import Properties
 
 from daemon.messages import as_replay
 from daemon.outbox import Keep, Outbox, Row
+from daemon.reasons import TOO_LARGE, UNSPECIFIED, failed
 
 log = structlog.get_logger("publisher")
 
@@ -23,7 +24,6 @@ PROBE_S = 5.0  # how often one message that was refused may be offered again
 # Connections that broke with the same message under way, and none confirmed: from then on it goes alone, and
 # then it is kept apart like one that was refused, for some brokers hang up instead of refusing.
 _ALONE, _GUILTY = 2, 4
-_UNSPECIFIED, _TOO_LARGE = 128, 149  # MQTT 5, 3.4.2.1
 # Topic, properties and fixed header of a publish, at most.
 _FRAME_BYTES = 512
 
@@ -113,7 +113,7 @@ class Sender:
         limit = client.packet_limit
         if limit is not None and len(row.payload) + _FRAME_BYTES > limit:
             # It would end the connection, and be the first on the next one.
-            self._settle(flight, row, _TOO_LARGE)
+            self._settle(flight, row, TOO_LARGE)
             return
         payload = as_replay(row.payload) if row.again else row.payload
         retain, properties = _delivery(row, self._outbox)
@@ -124,8 +124,8 @@ class Sender:
         if flight.probe == row.id:
             flight.probe = None
             # One that went through means that somebody has mended it: then the others need not wait.
-            flight.next_probe = 0.0 if reason < 128 else time.monotonic() + PROBE_S
-        if reason < 128:
+            flight.next_probe = time.monotonic() + PROBE_S if failed(reason) else 0.0
+        if not failed(reason):
             self.sent += 1
             self.again += row.again
             self._refused.discard(row.topic)
@@ -144,7 +144,7 @@ class Sender:
         self._suspect = first.id
         if self._broken >= _GUILTY:
             log.error("the broker hangs up on a message, kept apart", topic=first.topic, row=first.id)
-            self._outbox.settle(first.id, _UNSPECIFIED)
+            self._outbox.settle(first.id, UNSPECIFIED)
             self._suspect, self._broken = None, 0
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import aiomqtt
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config_errors import one_line
 from daemon.confirmed import ConfirmedClient
 from daemon.doctor.finding import Finding
 from daemon.errors import ConfigError
-from daemon.login import Login
+from daemon.login import Login, number
 from daemon.mqtt_settings import Mqtt, is_loopback
+from daemon.reasons import LOGIN_REFUSED, denied, failed
 from daemon.topics import Topics
 from pipeline.drafts.context import MAX_BYTES
 
@@ -59,8 +59,7 @@ def look_at_broker(mqtt: Mqtt) -> Iterator[Finding]:
         return
     except (aiomqtt.MqttError, OSError, TimeoutError) as why:
         reason = one_line(str(why)) or "no answer"
-        code = getattr(why, "rc", None)
-        if isinstance(code, ReasonCode) and code.value in (134, 135, 138, 140):
+        if number(why) in LOGIN_REFUSED:
             mend = f"mosquitto_passwd /etc/mosquitto/passwd {mqtt.username or 'eeg'}"
             yield Finding("broker", "bad", f"{where} refuses the login: {reason}", mend)
             return
@@ -90,9 +89,9 @@ async def _visit(mqtt: Mqtt, where: str) -> list[Finding]:
         welcome = client.welcome
     found.append(Finding("broker", "good", f"{where} lets us in{version and ', ' + one_line(version)}"))
     acl = "edit the broker's acl_file: topic readwrite eegcopilot/v1/#"
-    if reason >= 128:
+    if failed(reason):
         found.append(Finding("broker-access", "bad", f"publishing under {base} is denied ({reason})", acl))
-    elif any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
+    elif denied(granted):
         found.append(Finding("broker-access", "bad", f"subscribing to {base}/cmd is denied", acl))
     else:
         found.append(Finding("broker-access", "good", f"may publish under {base} and hear commands"))

@@ -23,11 +23,12 @@ from daemon.alarms import Alarms
 from daemon.confirmed import ConfirmedClient
 from daemon.errors import LoginError
 from daemon.fleet.letters import Judgement, question, read_judgement
-from daemon.fleet.link import keep_connected, subscribe
 from daemon.fleet.topics import FleetTopics
+from daemon.link import keep_connected, subscribe
 from daemon.login import NodeLogin
 from daemon.mqtt_settings import Mqtt
 from daemon.rates import Allowance
+from daemon.reasons import NO_SUBSCRIBER, failed
 from pipeline.bundle import Bundle
 from pipeline.prompt import Person
 from pipeline.reader import verdict
@@ -43,7 +44,6 @@ REST_S = 3.0
 TELL_S = 15.0
 # Marks of questions that are over: enough to tell a late answer from a stranger's.
 _REMEMBERED = 4096
-_NO_SUBSCRIBER = 16  # MQTT 5, 3.4.2.1: taken, and nobody is there to hear it
 _ALARM = "readers"
 
 
@@ -159,9 +159,9 @@ class Pool:
         def taken(reason: asyncio.Future[int]) -> None:
             if reason.cancelled() or answer.done():
                 return
-            if reason.result() == _NO_SUBSCRIBER:
+            if reason.result() == NO_SUBSCRIBER:
                 answer.set_result(None)
-            elif reason.result() >= 128:
+            elif failed(reason.result()):
                 answer.set_result(None)
                 self._warn("the broker denies a question: check its access rules", topic=topic)
 

@@ -21,18 +21,19 @@ from paho.mqtt.properties import Properties
 from daemon.confirmed import ConfirmedClient
 from daemon.fleet.held import Counts, Held, held_from
 from daemon.fleet.letters import judgement, packet_bytes
-from daemon.fleet.link import keep_connected, subscribe
 from daemon.fleet.settings import ReaderConfig
 from daemon.fleet.standing import Standing
 from daemon.fleet.topics import FleetTopics
 from daemon.inference import MAX_BATCH
 from daemon.latency import Latencies
 from daemon.lifesigns import STUCK_S
+from daemon.link import keep_connected, subscribe
 from daemon.login import NodeLogin
 from daemon.messages import NodeState
 from daemon.mqtt_settings import warnings
 from daemon.notify import notify, watchdog_s
 from daemon.rates import Allowance
+from daemon.reasons import NO_SUBSCRIBER, failed
 from pipeline.bundle import Bundle
 from pipeline.reader import Reader
 
@@ -45,7 +46,6 @@ DRAIN_S, QUIET_S = 10.0, 0.3
 # How long an answer is worth something to the node, seconds.
 _ANSWER_FRESH_S = 5
 _HEALTH_S = 30.0
-_NO_SUBSCRIBER = 16  # MQTT 5, 3.4.2.1
 
 
 class Worker:
@@ -218,10 +218,10 @@ class Worker:
         if reason.cancelled() or not self._holds(held):
             return
         self._let_go(held)
-        if reason.result() >= 128:
+        if failed(reason.result()):
             self.counts.denied += 1
             self._warn("the broker denies an answer: check its access rules", topic=held.to)
-        elif reason.result() == _NO_SUBSCRIBER:
+        elif reason.result() == NO_SUBSCRIBER:
             self.counts.unheard += 1
         else:
             self.counts.answered += 1

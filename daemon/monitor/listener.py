@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,16 +13,18 @@ import aiomqtt
 import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
+from daemon.backoff import Backoff
 from daemon.config_errors import one_line
 from daemon.confirmed import ConfirmedClient
 from daemon.decoding import AnyMessage, decode
 from daemon.errors import CommandError
+from daemon.link import subscribe
 from daemon.login import Login, explain, number
 from daemon.messages import Response
 from daemon.monitor.broker import Broker
 from daemon.mqtt_settings import warnings
+from daemon.reasons import NO_SUBSCRIBER, NOT_AUTHORISED, TAKEN_OVER, failed
 from daemon.record_messages import Answer
 from daemon.topics import ROOT
 
@@ -37,9 +38,8 @@ KEPT_S = 86400
 ANSWER_S = 30.0
 # A broker takes milliseconds to confirm a command.
 CONFIRM_S = 10.0
-_BACKOFF_S = (0.25, 5.0)
-# What a broker says to a command, besides success (MQTT 5, 3.4.2.1), and to a client whose name came again.
-_NOBODY_THERE, _DENIED, _TAKEN_OVER = 16, 135, 142
+# Between two attempts.
+_MOST_S = 5.0
 
 # QoS 0 where only the present counts: a broker that queues readings for a monitor that is away would
 # throw away records to make room. Retained messages come at every subscription anyway.
@@ -74,14 +74,14 @@ class Listener:
         """Until cancelled. A broker that is away, or refuses us, is tried again: the page says so."""
         for line in warnings(self._broker):
             log.warning(line)
-        backoff, said = _BACKOFF_S[0], ""
+        backoff, said = Backoff(0.25, _MOST_S), ""
         while True:
             begun = time.monotonic()
             try:
                 await self._session()
             except aiomqtt.MqttError as why:
                 reason, _ = explain(why, self._broker)
-                if number(why) == _TAKEN_OVER:
+                if number(why) == TAKEN_OVER:
                     reason += ": another monitor has the same broker.name, give one of them another"
                 if reason != said:
                     log.warning("no broker, trying again", broker=self._broker.where, reason=reason)
@@ -90,10 +90,10 @@ class Listener:
                 if self._client is not None:
                     self._client = None
                     self._state(False)
-            if time.monotonic() - begun > _BACKOFF_S[1]:
-                backoff, said = _BACKOFF_S[0], ""
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
-            backoff = min(2 * backoff, _BACKOFF_S[1])
+            if time.monotonic() - begun > _MOST_S:
+                backoff.begin_anew()
+                said = ""
+            await asyncio.sleep(backoff.pause_s())
 
     async def command(self, topic: str, payload: bytes) -> Response:
         """Sends a command and waits for its answer. Raises CommandError where none comes."""
@@ -137,13 +137,13 @@ class Listener:
             reason = await client.confirm(topic, payload, timeout_s=CONFIRM_S, properties=properties)
         except aiomqtt.MqttError as why:
             raise CommandError(f"not sent: {one_line(str(why))}") from None
-        if reason == _NOBODY_THERE:
+        if reason == NO_SUBSCRIBER:
             raise CommandError("no node hears this command: the bed's node is not connected to the broker")
-        if reason == _DENIED:
+        if reason == NOT_AUTHORISED:
             raise CommandError(
                 f"the broker denies this monitor {topic}: mend its access rules (docs/monitor.md)"
             )
-        if reason >= 128:
+        if failed(reason):
             raise CommandError(f"the broker does not take this command (reason {reason} of MQTT 5)")
 
     async def _answered(self, pending: _Pending) -> Response:
@@ -165,16 +165,11 @@ class Listener:
         ) as client:
             for site in broker.sites:
                 for what, qos in _HEARD.items():
-                    await self._subscribe(client, f"{ROOT}/{site}/{what}", qos)
+                    await subscribe(client, f"{ROOT}/{site}/{what}", qos)
             self._client = client
             self._state(True)
             log.info("broker connected", broker=broker.where)
             await client.ended()
-
-    async def _subscribe(self, client: aiomqtt.Client, topic: str, qos: int) -> None:
-        codes = await client.subscribe(topic, qos=qos)
-        if any(isinstance(code, ReasonCode) and code.is_failure for code in codes):
-            log.error("the broker denies a subscription: check its access rules", topic=topic)
 
     def _take(self, raw: aiomqtt.Message) -> None:
         """What waits for us comes at once, before the subscriptions are confirmed."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from daemon.backoff import Backoff
 from daemon.clocks import ClockWatch
 from daemon.sources.base import (
     Source,
@@ -22,7 +23,7 @@ from daemon.sources.base import (
 from pipeline.records import Chunk
 
 _POLL_S = 0.2  # bounds how long a stop request waits for a read
-_BACKOFF_S = (0.25, 10.0)  # first and longest wait before the next attempt
+_MOST_S = 10.0  # between two attempts
 _REFUSED_S = 10.0  # someone has to mend it, so there is no hurry
 _RATE_TOLERANCE = 0.01  # headsets keep within 0.1 %: above 1 % the nominal rate is wrong
 _RATE_MENDED = 0.007  # and right again, without wavering between the two
@@ -70,7 +71,7 @@ class Feed:
     def run(self, stop: threading.Event) -> None:
         """Returns when `stop` is set or the source has ended; the source is closed then."""
         self._say("connecting", "")
-        backoff = _BACKOFF_S[0]
+        backoff = Backoff(0.25, _MOST_S)
         while not stop.is_set():
             before = self._stats.samples
             self.heard = time.monotonic()
@@ -85,7 +86,7 @@ class Feed:
             except _SleepError as slept:
                 # What lies in buffers is from before, and clocks of other hosts have to be compared anew.
                 self._say("lost", str(slept))
-                backoff = _BACKOFF_S[0]
+                backoff.begin_anew()
             except SourceLost as lost:
                 self._say("lost", str(lost))
             except SourceRefused as refused:
@@ -96,10 +97,8 @@ class Feed:
                 self._source.close()
                 self.heard = time.monotonic()
             if self._stats.samples > before:
-                backoff = _BACKOFF_S[0]
-            # Jitter, so that several feeds do not all seek at once after a common outage.
-            stop.wait(backoff * random.uniform(0.5, 1.5))
-            backoff = min(2 * backoff, _BACKOFF_S[1])
+                backoff.begin_anew()
+            stop.wait(backoff.pause_s())
 
     def _connect(self, stop: threading.Event) -> None:
         """One connection: from opening to the exception that ends it, or to `stop`."""
