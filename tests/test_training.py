@@ -157,6 +157,15 @@ def test_a_fit_can_be_repeated(plan: recipe.Recipe, examples: list[corpus.Exampl
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.parametrize("windows", [3, 16, 160])
+def test_a_fit_of_few_windows_ends(plan: recipe.Recipe, examples: list[corpus.Example], windows: int) -> None:
+    """Fewer than a batch; one step; and a warm-up of one step."""
+    few = msgspec.structs.replace(plan.fit, epochs=1, batch=16, warmup=0.1)
+    some = examples[:: len(examples) // windows][:windows]
+    model = fit(msgspec.structs.replace(plan, fit=few), tokenizer.train(plan.labels), some, CPU, "test")
+    assert all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
+
+
 def test_temperature_mends_overconfidence() -> None:
     rng = np.random.default_rng(0)
     p = rng.uniform(0.05, 0.95, 4000)

@@ -53,12 +53,14 @@ def fit(
     rng = np.random.default_rng(recipe.seed)
     model = build(recipe.model, tokenizer, how.dropout).to(device).train()
     scorer = LabelScorer(tokenizer, recipe.labels, device)
-    steps = how.epochs * len(corpus) // how.batch
+    steps = max(1, how.epochs * len(corpus) // how.batch)
+    # OneCycleLR divides by the warm-up's steps less one.
+    warmup = how.warmup if how.warmup * steps != 1 else 1.5 / steps
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay, betas=(0.9, 0.98)
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, how.learning_rate, total_steps=steps, pct_start=how.warmup
+        optimiser, how.learning_rate, total_steps=steps, pct_start=warmup
     )
     target = np.array([recipe.labels.index(example.label) for example in corpus])
     count = np.bincount(target, minlength=len(recipe.labels))
