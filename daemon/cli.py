@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from daemon import access_arguments
-from daemon.arguments import between, positive, sentence, utc
+from daemon.arguments import sentence, utc
 from daemon.errors import ConfigError, LoginError, OutboxError
 from daemon.notify import notify, under_journal
+from pipeline.arguments import between, positive
+from pipeline.engine import add_engine
 from pipeline.errors import BundleError, PipelineError
 
 DONE, FAILED, CONFIGURATION = 0, 1, 78
@@ -210,18 +212,7 @@ def _label(label: argparse.ArgumentParser) -> None:
         "--jsonl", metavar="OUT", required=True, help="one line a window; - is standard output"
     )
     _sitting(label)
-    label.add_argument(
-        "--engine",
-        choices=("local", "ray"),
-        default="local",
-        help="of a folder: here, or on a Ray cluster, see docs/cluster.md (default: local)",
-    )
-    label.add_argument(
-        "--ray-address",
-        metavar="HOST:PORT",
-        default="",
-        help="of the cluster's head, or auto for the cluster of this machine (default: one of its own, here)",
-    )
+    add_engine(label, "of a folder")
     label.add_argument("--age", type=between(0, 120), metavar="YEARS")
     label.add_argument("--gender", choices=("female", "male", "other"))
 

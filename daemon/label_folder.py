@@ -19,6 +19,7 @@ import msgspec
 from daemon.labelling import Labelling, as_line
 from pipeline.bundle import Bundle
 from pipeline.cluster import cluster
+from pipeline.engine import Engine
 from pipeline.errors import BundleError, PipelineError, RecordingError
 from pipeline.prompt import Person
 from pipeline.reader import Reader
@@ -115,20 +116,20 @@ def label_all(
     todo: Sequence[Sitting],
     settings: Settings,
     keep: Callable[[Sitting, Told], object],
-    ray: str | None,
+    engine: Engine,
     environment: dict[str, str],
 ) -> None:
-    """keep: called in this process, once for each. ray: address of a cluster, see `cluster`; None for here.
+    """keep: called in this process, once for each.
 
     Raises PipelineError, one line.
     """
-    if ray is None:
+    if not engine.ray:
         begin(settings)
         for sitting in todo:
             keep(sitting, label(sitting))
         return
     with (
-        cluster(ray, 0, environment, begin, settings, cpus=settings.threads) as machines,
+        cluster(engine.address, 0, environment, begin, settings, cpus=settings.threads) as machines,
         closing(machines.results(label, todo, lambda sitting: sitting.name)) as results,
     ):
         for place, told in results:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from export.onnx import ExportError
+from pipeline.arguments import between
 from pipeline.bundle import Bundle
 from pipeline.errors import PipelineError
 from pipeline.keys import private_key
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_windows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of eegmat, for real windows (default: random ones)")
-    parser.add_argument("--windows", type=int, help="how many (default: by the size of the model)")
+    parser.add_argument("--windows", type=between(1), help="how many (default: by the size of the model)")
 
 
 def _run(args: argparse.Namespace) -> Iterator[str]:

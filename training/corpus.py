@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.engine import LOCAL, Engine
 from pipeline.prompt import Person
 from pipeline.records import CompressedWindow
 from pipeline.settings import PipelineSettings
@@ -24,7 +25,6 @@ from training.corpora.making import make_all
 from training.corpora.sitting import CorpusError, Playlist, Sitting, Stretch
 from training.corpora.windows import Example, Moment, examples, play_sitting
 from training.recipe import Recipe
-from training.workers import LOCAL, Engine
 
 __all__ = [
     "Corpus",

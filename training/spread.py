@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine import Engine
 from pipeline.joining import RETRIES, joined
 from training.errors import TrainingError
-from training.workers import ENVIRONMENT, Engine
+from training.workers import ENVIRONMENT
 
 _INSTALL = "on Ray, fine-tuning needs Ray Train: pip install 'eeg-emotion-copilot[ray-train]'"
 

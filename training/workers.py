@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 from tqdm import tqdm
 
 from pipeline.cluster import Cluster, cluster
+from pipeline.engine import LOCAL, Engine
 from pipeline.errors import PipelineError
 from training.errors import TrainingError
 
@@ -34,20 +35,6 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """Where pieces are done: in processes of this machine, or on Ray.
-
-    address: of the cluster's head, see `cluster`.
-    """
-
-    ray: bool = False
-    address: str = ""
-
-
-LOCAL = Engine()
 
 
 def cores() -> int:

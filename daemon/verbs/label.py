@@ -18,6 +18,7 @@ from daemon.label_folder import Made, Settings, Sitting, Told, begin_folder, lab
 from daemon.labelling import Labelling, as_line
 from daemon.verbs.board import layout
 from pipeline.bundle import Bundle, bundle_folder
+from pipeline.engine import Engine, engine_of
 from pipeline.errors import PipelineError
 from pipeline.prompt import Person
 from pipeline.reader import Reader
@@ -30,11 +31,14 @@ def run(options: argparse.Namespace) -> int:
     bundle = Bundle.load(bundle_folder(options.bundle))
     board = layout(options.board)
     folder = next((Path(file) for file in options.files if Path(file).is_dir()), None)
+    engine = engine_of(options)
     if folder is not None:
         _check_folder(options)
         made = Made(bundle.id, bundle.sha256, options.mains, options.calibrate_seconds, options.board)
-        return _folder(options, folder, Settings(made, bundle.path.absolute(), board, options.threads))
-    if options.engine == "ray":
+        return _folder(
+            options, folder, Settings(made, bundle.path.absolute(), board, options.threads), engine
+        )
+    if engine.ray:
         raise PipelineError("--engine ray labels a folder of recordings: give one")
     recordings = [open_recording(file, board) for file in options.files]
     for recording in recordings:
@@ -69,11 +73,9 @@ def _check_folder(options: argparse.Namespace) -> None:
         raise PipelineError("of a folder, --jsonl names a folder too: each sitting gets a file in it")
     if options.age is not None or options.gender is not None:
         raise PipelineError("--age and --gender are one person's, and a folder has many: leave them out")
-    if options.ray_address and options.engine != "ray":
-        raise PipelineError("--ray-address goes with --engine ray")
 
 
-def _folder(options: argparse.Namespace, folder: Path, settings: Settings) -> int:
+def _folder(options: argparse.Namespace, folder: Path, settings: Settings, engine: Engine) -> int:
     began = time.perf_counter()
     out = Path(options.jsonl)
     found = sittings(folder, settings.board)
@@ -97,7 +99,7 @@ def _folder(options: argparse.Namespace, folder: Path, settings: Settings) -> in
         handled += 1
         bar.show(handled, len(todo))
 
-    label_all(todo, settings, keep, options.ray_address if options.engine == "ray" else None, ENVIRONMENT)
+    label_all(todo, settings, keep, engine, ENVIRONMENT)
     took = time.perf_counter() - began
     if len(todo) < len(found):
         _say(f"{len(found) - len(todo)} of {len(found)} sittings were labelled before")

@@ -14,11 +14,12 @@ from pathlib import Path
 import msgspec
 
 from pipeline import montage
+from pipeline.engine import LOCAL, Engine
 from pipeline.whole import write_whole
 from training.corpora import manifest, store
 from training.corpora.sitting import CorpusError, Sitting
 from training.corpora.windows import label_windows
-from training.workers import LOCAL, Alone, Engine, cores, workers
+from training.workers import Alone, cores, workers
 
 _BLOCK = 1 << 20
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.engine import LOCAL, Engine
 from pipeline.wavelet import METHODS
 from training import corpus
 from training.errors import TrainingError
@@ -19,7 +20,7 @@ from training.evaluation.settings import Protocol, System
 from training.evaluation.systems import TOLD
 from training.evaluation.variants import AS_RECORDED, UNCALIBRATED, Variant, variant_of, variants
 from training.signals import make_signals
-from training.workers import LOCAL, Engine, workers
+from training.workers import workers
 
 
 class NotRun(msgspec.Struct, frozen=True):

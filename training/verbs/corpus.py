@@ -6,12 +6,11 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
+from pipeline.engine import add_engine, engine_of
 from training.verbs.options import (
-    add_engine,
     add_jobs,
     add_recipe,
     data_of,
-    engine_of,
     new_parser,
     out_of,
     recipe_of,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from pipeline.engine import add_engine, engine_of
 from training.evaluation.settings import PROTOCOLS, SYSTEMS
 from training.verbs.options import (
-    add_engine,
     add_jobs,
     add_quick,
     add_recipe,
     data_of,
-    engine_of,
     new_parser,
     out_of,
     recipe_of,

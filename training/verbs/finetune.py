@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.arguments import between
+from pipeline.engine import add_engine, engine_of
 from training.errors import TrainingError
 from training.verbs.options import (
-    add_engine,
     add_recipe,
     add_steps,
     data_of,
-    engine_of,
     new_parser,
     out_of,
     recipe_of,
@@ -58,14 +58,14 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="in place of the recipe's [lora] (which is the paper's where it is not given)",
     )
     parser.add_argument(
-        "--held-out", type=int, metavar="N", help="people to measure on and not to learn from"
+        "--held-out", type=between(1), metavar="N", help="people to measure on and not to learn from"
     )
     parser.add_argument("--texts", type=Path, help="also tell the perplexity on held-out text of this folder")
     add_steps(parser)
     add_engine(parser)
     parser.add_argument(
         "--processes",
-        type=int,
+        type=between(0),
         default=0,
         help="on Ray, each with --threads CPU threads (default: one a GPU or, without any, one a machine)",
     )

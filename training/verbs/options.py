@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
+from pipeline.arguments import between, positive
 from training import recipe
 from training.corpora.settings import Simulated
 from training.errors import TrainingError
 from training.evaluation.settings import QUICK_BATCH, QUICK_FOLDS, QUICK_PEOPLE, quick
-from training.workers import Engine
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -59,45 +59,23 @@ def add_out(parser: argparse.ArgumentParser) -> None:
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
-        type=int,
+        type=between(0),
         default=0,
         help="processes, one thread each (default: one a core; on Ray, of all machines)",
     )
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--engine",
-        choices=("local", "ray"),
-        default="local",
-        help="where it is done: here, or on a Ray cluster, see docs/cluster.md (default: local)",
-    )
-    parser.add_argument(
-        "--ray-address",
-        metavar="HOST:PORT",
-        default="",
-        help="of the cluster's head, or auto for the cluster of this machine (default: one of its own, here)",
-    )
-
-
-def engine_of(args: argparse.Namespace) -> Engine:
-    """Raises TrainingError."""
-    if args.ray_address and args.engine != "ray":
-        raise TrainingError("--ray-address goes with --engine ray")
-    return Engine(args.engine == "ray", args.ray_address)
-
-
 def add_threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--threads", type=between(0), default=0, help="CPU threads (default: torch's choice)")
 
 
 def add_steps(parser: argparse.ArgumentParser) -> None:
     """How a language model's weights are updated and kept meanwhile."""
     parser.add_argument(
-        "--checkpoint-seconds", type=float, default=120.0, help="between checkpoints (default: 120)"
+        "--checkpoint-seconds", type=positive, default=120.0, help="between checkpoints (default: 120)"
     )
     parser.add_argument(
-        "--checkpoint-steps", type=int, default=0, help="also every so many updates (default: never)"
+        "--checkpoint-steps", type=between(0), default=0, help="also every so many updates (default: never)"
     )
     parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16; weights stay float32")
     add_threads(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pipeline.arguments import between, positive
 from training.verbs.options import add_recipe_alone, add_steps, new_parser, out_of, overridden
 
 _TOLD = "train a language model on public text: a small one from scratch, or one that was pruned"
@@ -34,9 +35,11 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--teacher", type=Path, help="folder of a model with the same tokenizer to learn from"
     )
-    parser.add_argument("--epochs", type=float, help="in place of the recipe's")
-    parser.add_argument("--learning-rate", type=float, help="in place of the recipe's")
-    parser.add_argument("--max-steps", type=int, default=0, help="end after so many (default: all epochs)")
+    parser.add_argument("--epochs", type=positive, help="in place of the recipe's")
+    parser.add_argument("--learning-rate", type=positive, help="in place of the recipe's")
+    parser.add_argument(
+        "--max-steps", type=between(0), default=0, help="end after so many (default: all epochs)"
+    )
     add_steps(parser)
     parser.set_defaults(run=run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pipeline.arguments import between
 from training.verbs.options import add_recipe_alone, add_threads, new_parser, out_of, overridden
 
 _TOLD = "cut the channels that count least out of a language model; it reloads in stock transformers"
@@ -36,7 +37,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="cut whole groups of heads, or each head (default: auto)",
     )
     parser.add_argument(
-        "--drop-layers", type=int, metavar="N", help="leave out the N layers that change least"
+        "--drop-layers", type=between(1), metavar="N", help="leave out the N layers that change least"
     )
     parser.add_argument(
         "--trim-vocabulary",
@@ -44,7 +45,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="TEXTS",
         help="keep the tokens of these texts and the prompt's",
     )
-    parser.add_argument("--vocabulary", type=int, metavar="N", help="with it: the N most frequent at most")
+    parser.add_argument(
+        "--vocabulary", type=between(1), metavar="N", help="with it: the N most frequent at most"
+    )
     parser.add_argument(
         "--texts", type=Path, help="text for taylor, activation, --drop-layers and perplexity"
     )
