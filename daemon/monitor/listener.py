@@ -24,6 +24,7 @@ from daemon.login import Login, explain, number
 from daemon.messages import Response
 from daemon.monitor.broker import Broker
 from daemon.mqtt_settings import warnings
+from daemon.rates import Allowance
 from daemon.reasons import NO_SUBSCRIBER, NOT_AUTHORISED, TAKEN_OVER, failed
 from daemon.record_messages import Answer
 from daemon.topics import ROOT
@@ -61,7 +62,6 @@ class Listener:
     def __init__(
         self, broker: Broker, hear: Callable[[str, AnyMessage, bool], None], state: Callable[[bool], None]
     ) -> None:
-        self.unreadable = 0
         """Raises ConfigError for certificates or a password file that cannot be used."""
         self._broker = broker
         self._hear = hear
@@ -69,6 +69,7 @@ class Listener:
         self._login = Login(broker)
         self._client: ConfirmedClient | None = None
         self._pending: dict[bytes, _Pending] = {}
+        self._warnings = Allowance(5, 60.0)
 
     async def run(self) -> None:
         """Until cancelled. A broker that is away, or refuses us, is tried again: the page says so."""
@@ -178,8 +179,8 @@ class Listener:
             self._settle(message, getattr(raw.properties, "CorrelationData", None))
             self._hear(raw.topic.value, message, bool(raw.retain))
         except ValueError as why:  # no JSON, no message of ours, or times that are none
-            self.unreadable += 1
-            if raw.payload:  # an empty one clears what was retained
+            # An empty one clears what was retained.
+            if raw.payload and self._warnings.take(time.monotonic()):
                 log.warning("not understood", topic=raw.topic.value, reason=one_line(str(why))[:200])
 
     def _settle(self, message: AnyMessage, mark: bytes | None) -> None:

@@ -52,7 +52,9 @@ def read(path: Path) -> Recording:
         raise RecordingError(f"{path}: truncated: {stamps.size} samples, its end announces {announced}")
     rate = float(stream["info"]["nominal_srate"][0])
     rows, names, factors, assumed = _channels(path, stream["info"])
-    data = (np.asarray(stream["time_series"]).T[rows] * np.array(factors)[:, None]).astype(np.float32)
+    # What is not finite stays so, and is found where signals are judged.
+    with np.errstate(over="ignore", invalid="ignore"):
+        data = (np.asarray(stream["time_series"]).T[rows] * np.array(factors)[:, None]).astype(np.float32)
     starts = _noted(streams, stamps.size, rate)
     if not starts:
         starts = {at: float(stamps[at] - stamps[0]) for at in [0, *_breaks(stamps, rate)]}
