@@ -10,25 +10,19 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import (
-    DefaultWeightOnlyQuantConfig,
-    MatMulNBitsQuantizer,
-)
 
+from export.blocks import rounded, to_blocks
 from export.onnx import ExportError
 from export.rows import scale_rows
 from export.save import save
 from pipeline.model import FORMAT, QUANTISATION, SHARED_SCALE
 
-# Weights that share a scale.
-_BLOCK = 32
-# Activations in int8 too, scaled block by block of each row: no row touches another's result.
-_ACCURACY_LEVEL = 4
 _EMBEDDING = "/embedding"
 
 
@@ -59,18 +53,6 @@ def quantize(source: Path, target: Path, method: str) -> None:
     save(model, target)
 
 
-def _blocks(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
-    config = DefaultWeightOnlyQuantConfig(
-        block_size=_BLOCK, is_symmetric=True, accuracy_level=_ACCURACY_LEVEL, bits=bits
-    )
-    # It tells of every node it leaves alone.
-    logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(logging.WARNING)
-    quantizer = MatMulNBitsQuantizer(model, algo_config=config)
-    quantizer.process()
-    found: onnx.ModelProto = quantizer.model.model
-    return found
-
-
 def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
@@ -92,29 +74,41 @@ def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _small_embedding(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The embedding's rows in int8, a scale each."""
+    """The embedding in int8, in blocks as weights are; what fills its width up is cut off again."""
     graph = model.graph
     at, gather = next((i, n) for i, n in enumerate(graph.node) if n.name == _EMBEDDING)
     name, ids = gather.input
     tensor = next(t for t in graph.initializer if t.name == name)
     rows = numpy_helper.to_array(tensor)
-    scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / 127
-    small = np.round(rows / scale).astype(np.int8)
+    values, scales = rounded(rows)
     graph.initializer.remove(tensor)
     graph.initializer.extend(
         [
-            numpy_helper.from_array(small, f"{name}.int8"),
-            numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"),
+            numpy_helper.from_array(values, f"{name}.int8"),
+            numpy_helper.from_array(scales[..., None], f"{name}.scales"),
+            numpy_helper.from_array(np.array([0, 0, -1], np.int64), "/embedding/shape"),
+            numpy_helper.from_array(np.array([0], np.int64), "/embedding/first"),
+            numpy_helper.from_array(np.array([rows.shape[1]], np.int64), "/embedding/width"),
+            numpy_helper.from_array(np.array([-1], np.int64), "/embedding/axis"),
         ]
     )
+
+    def node(op: str, *inputs: str, name: str, **attributes: Any) -> NodeProto:
+        return helper.make_node(op, inputs, [name], name=name, **attributes)
+
     nodes = [
-        helper.make_node("Gather", [f"{name}.int8", ids], ["/embedding/int8"], name="/embedding/rows"),
-        helper.make_node(
-            "Cast", ["/embedding/int8"], ["/embedding/wide"], name="/embedding/cast", to=TensorProto.FLOAT
-        ),
-        helper.make_node("Gather", [f"{name}.scale", ids], ["/embedding/scale"], name="/embedding/scales"),
-        helper.make_node(
-            "Mul", ["/embedding/wide", "/embedding/scale"], list(gather.output), name=_EMBEDDING
+        node("Gather", f"{name}.int8", ids, name="/embedding/int8"),
+        node("Cast", "/embedding/int8", name="/embedding/float", to=TensorProto.FLOAT),
+        node("Gather", f"{name}.scales", ids, name="/embedding/scales"),
+        node("Mul", "/embedding/float", "/embedding/scales", name="/embedding/blocks"),
+        node("Reshape", "/embedding/blocks", "/embedding/shape", name="/embedding/rows"),
+        node(
+            "Slice",
+            "/embedding/rows",
+            "/embedding/first",
+            "/embedding/width",
+            "/embedding/axis",
+            name=_EMBEDDING,
         ),
     ]
     kept = [*graph.node[:at], *nodes, *graph.node[at + 1 :]]
@@ -124,12 +118,12 @@ def _small_embedding(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 METHODS = {
-    "q8": Method("weights in 8-bit blocks of 32; embedding in int8 rows", lambda m: _blocks(m, 8), False),
-    "q4": Method("weights in 4-bit blocks of 32; embedding in int8 rows", lambda m: _blocks(m, 4), False),
-    "int8": Method("dynamic int8; embedding in int8 rows", _dynamic, True),
+    "q8": Method("weights and embedding in 8-bit blocks of 32", lambda m: to_blocks(m, 8), False),
+    "q4": Method("weights in 4-bit, embedding in 8-bit blocks of 32", lambda m: to_blocks(m, 4), False),
+    "int8": Method("dynamic int8; embedding in 8-bit blocks of 32", _dynamic, True),
     "i8r": Method(
-        "int8, activations scaled row by row, head in 8-bit blocks of 32; embedding in int8 rows",
-        lambda m: _blocks(scale_rows(m, skip="logits"), 8),
+        "int8, activations scaled row by row; head and embedding in 8-bit blocks of 32",
+        lambda m: to_blocks(scale_rows(m, skip="logits"), 8),
         False,
     ),
 }

@@ -17,6 +17,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from export.blocks import rounded
 from export.exported import Shape
 from export.fidelity import EXACT, QUANTISED, Fidelity
 from export.fuse import fuse
@@ -222,6 +223,19 @@ def test_a_quantised_graph_stays_near(one: Made, tmp_path: Path, method: str) ->
     )
     floats = [t for t in onnx.load(tmp_path / "small.onnx").graph.initializer if t.data_type == 1]
     assert max(np.prod(t.dims) for t in floats if "rotary" not in t.name) < 48 * 80  # neither table nor head
+
+
+def test_blocks_lose_less_than_a_range_up_to_the_largest() -> None:
+    rows = np.random.default_rng(5).standard_t(5, (50, 70)).astype(np.float32)
+    rows[7] = 0
+    values, scales = rounded(rows)
+    back = (values * scales[..., None]).reshape(50, -1)[:, :70]
+    blocks = np.pad(rows, ((0, 0), (0, 26))).reshape(50, 3, 32)
+    plain = np.abs(blocks).max(axis=-1, keepdims=True) / 127
+    plain[plain == 0] = 1
+    plainly = (np.rint(blocks / plain) * plain).reshape(50, -1)[:, :70]
+    assert not back[7].any()
+    assert np.square(back - rows).sum() < 0.9 * np.square(plainly - rows).sum()
 
 
 def test_a_scale_over_the_whole_run_lets_neighbours_in(one: Made, tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Weights in blocks of 32 that share a scale; in 8 bits each scale is the one of a few that loses least.
+
+ONNX Runtime's quantizer ends a block's range at its largest weight. A range that ends a little behind it
+often rounds the others better; llama.cpp's `make_qx_quants` searches alike for formats of its own. What did
+not help is in docs/lab-notes.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+from onnxruntime.quantization.matmul_nbits_quantizer import (
+    DefaultWeightOnlyQuantConfig,
+    MatMulNBitsQuantizer,
+)
+
+from pipeline.records import Float32
+
+BLOCK = 32
+# Activations in int8 too, scaled block by block of each row: no row touches another's result.
+_ACCURACY_LEVEL = 4
+# Of whole numbers: from -128 to 127.
+_LIMIT = 128
+# Where ranges end, in largest weights.
+_ENDS = 1 / np.linspace(0.9, 1.0, 11, dtype=np.float32)
+# Outputs of a product that are looked at together, for memory's sake.
+_TOGETHER = 4096
+
+
+def to_blocks(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
+    """All MatMul nodes that are left, with weights in 4 or 8 bits."""
+    used = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
+    weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name in used}
+    config = DefaultWeightOnlyQuantConfig(
+        block_size=BLOCK, is_symmetric=True, accuracy_level=_ACCURACY_LEVEL, bits=bits
+    )
+    # It tells of every node it leaves alone.
+    logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(logging.WARNING)
+    quantizer = MatMulNBitsQuantizer(model, algo_config=config)
+    quantizer.process()
+    found: onnx.ModelProto = quantizer.model.model
+    if bits == 8:
+        tensors = {tensor.name: tensor for tensor in found.graph.initializer}
+        for name in weights.keys() & {name.removesuffix("_Q8") for name in tensors}:
+            values, scales = rounded(weights[name].T)
+            # Unsigned, as MatMulNBits reads them.
+            _put(tensors[f"{name}_Q8"], (values.astype(np.int16) + _LIMIT).astype(np.uint8))
+            _put(tensors[f"{name}_scales"], scales)
+    return found
+
+
+def rounded(rows: Float32) -> tuple[npt.NDArray[np.int8], Float32]:
+    """rows: (n, width). Returns whole numbers, (n, blocks, 32), and their scales, (n, blocks)."""
+    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % BLOCK)))
+    blocks = rows.reshape(len(rows), -1, BLOCK)
+    parts = [_rounded(blocks[at : at + _TOGETHER]) for at in range(0, len(blocks), _TOGETHER)]
+    return np.concatenate([part for part, _ in parts]), np.concatenate([scales for _, scales in parts])
+
+
+def _rounded(blocks: Float32) -> tuple[npt.NDArray[np.int8], Float32]:
+    at = np.abs(blocks).argmax(axis=-1)[..., None]
+    # There is one negative number more: the largest weight takes it, whatever its sign.
+    ends = np.take_along_axis(blocks, at, axis=-1) / -_LIMIT
+    ends[ends == 0] = 1
+    best = np.full(ends.shape, np.inf, np.float32)
+    values, scales = np.zeros(blocks.shape, np.float32), np.ones(ends.shape, np.float32)
+    for end in _ENDS:
+        scale = ends * end
+        tried = np.clip(np.rint(blocks / scale), -_LIMIT, _LIMIT - 1)
+        loss = np.square(tried * scale - blocks).sum(axis=-1, keepdims=True)
+        better = loss < best
+        best = np.where(better, loss, best)
+        values = np.where(better, tried, values)
+        scales = np.where(better, scale, scales)
+    return values.astype(np.int8), scales[..., 0]
+
+
+def _put(tensor: onnx.TensorProto, values: npt.NDArray[Any]) -> None:
+    tensor.CopyFrom(numpy_helper.from_array(values.reshape(tuple(tensor.dims)), tensor.name))
