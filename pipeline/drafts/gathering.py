@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 from pipeline.drafts.course import Course, Entry, Sums
@@ -13,9 +14,6 @@ from pipeline.records import CompressedWindow, Episode, Reading
 _RECENT = 64
 # Windows on their way through the model: as many as may wait there, with room.
 _UNDER_WAY = 128
-# After an episode's last counted reading come some that may not belong to it; more than these is no
-# hesitation.
-_DOUBTFUL = 512
 
 
 class Gatherer:
@@ -26,9 +24,11 @@ class Gatherer:
         self._hop = hop
         self._windows: deque[CompressedWindow] = deque(maxlen=_UNDER_WAY)
         self._recent: deque[Entry] = deque(maxlen=_RECENT)
-        self._doubtful: deque[Entry] = deque(maxlen=_DOUBTFUL)
         self._episode: Episode | None = None
         self._sums: Sums | None = None
+        # With the readings since the last counted one, which may lie behind the episode's end. Sums, not the
+        # readings themselves: there may be hours of them.
+        self._doubtful: Sums | None = None
 
     def seen(self, window: CompressedWindow) -> None:
         """A window on its way to the model."""
@@ -47,8 +47,12 @@ class Gatherer:
                     self._sums.add(one)
             self._recent.clear()
         elif self._episode is not None and self._sums is not None:
-            self._doubtful.append(entry)
-            if not reading.abstained:
+            if reading.abstained:
+                self._doubtful = self._doubtful or deepcopy(self._sums)
+                self._doubtful.add(entry)
+            else:
+                self._sums, self._doubtful = self._doubtful or self._sums, None
+                self._sums.add(entry)
                 self._count(reading)
         return ended
 
@@ -58,12 +62,9 @@ class Gatherer:
         for episode in told:
             if episode.phase == "begin":
                 self._episode, self._sums = episode, Sums(episode.start, episode.label, self._hop)
-                self._doubtful.clear()
             elif episode.phase == "end" and self._sums is not None:
                 ended.append(self._sums.course(episode))
-                self._episode = self._sums = None
-                self._recent.extend(self._doubtful)
-                self._doubtful.clear()
+                self._episode = self._sums = self._doubtful = None
         return ended
 
     @property
@@ -74,11 +75,8 @@ class Gatherer:
         return self._sums.course(self._episode)
 
     def _count(self, reading: Reading) -> None:
-        """What was doubtful lies within the episode after all."""
-        assert self._episode is not None and self._sums is not None
-        for entry in self._doubtful:
-            self._sums.add(entry)
-        self._doubtful.clear()
+        """The episode goes on up to this reading."""
+        assert self._episode is not None
         n = self._episode.readings
         p = reading.p_smooth.get(self._episode.label, 0.0)
         self._episode = replace(
