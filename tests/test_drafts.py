@@ -23,6 +23,7 @@ from pipeline.drafts.model_writer import ModelWriter
 from pipeline.episodes import EpisodeTracker
 from pipeline.guidance import Guidance
 from pipeline.prompt import Person
+from pipeline.records import Reading, Span
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +176,21 @@ def test_an_episode_of_hours_takes_no_more_memory() -> None:
                 total = sum(course.seconds.values()) + course.abstained_s + course.unread_s
                 assert total == pytest.approx(course.episode.end - course.episode.start, abs=1e-3)
                 assert course.episode.readings <= len(course.points) or len(course.points) > MOST_POINTS / 2
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_long_abstention_belongs_to_the_episode_only_if_it_goes_on(again: bool) -> None:
+    gatherer, tracker = Gatherer(2.0), EpisodeTracker()
+    labels = ["calm"] * 20 + [None] * 1000 + ["calm"] * again
+    for n, label in enumerate(labels):
+        end = 2.0 * n
+        span = Span(n, 0, end - 10, end, 1.77e9 + end - 10, 1.77e9 + end, 0.0, end)
+        p = {"calm": 0.9, "stress": 0.1} if label else {}
+        reading = Reading(label, p, p, span, 1.0, "" if label else "too few good channels", 0.0)
+        assert gatherer.heard(reading, tracker.feed(reading)) == []
+    (course,) = gatherer.told(tracker.close())
+    assert course.abstained_s == (2000.0 if again else 0.0) and course.unread_s == 0
+    assert course.episode.end == 1.77e9 + (2.0 * 1020 if again else 2.0 * 19)
 
 
 def test_the_running_course_agrees_with_the_tracker() -> None:
