@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import torch
 from accelerate import Accelerator
+from peft import LoraModel
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from tuning import HOW, plan, windows
@@ -121,6 +122,24 @@ def test_adapters_merge_to_the_same_model(base_folder: Path) -> None:
             plain(texts[0][None]).logits, adapted(texts[0][None]).logits, atol=1e-3, rtol=0
         )
     assert plain.lm_head.weight.data_ptr() == plain.model.embed_tokens.weight.data_ptr()
+
+
+def test_a_merge_that_says_other_tokens_is_refused(
+    base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapted, texts = adapt(open_base(base_folder), HOW), [torch.arange(5, 60)]
+    merge = LoraModel.merge_and_unload
+
+    def broken(self: LoraModel, *more: object) -> torch.nn.Module:
+        model: torch.nn.Module = merge(self)
+        for weight in model.parameters():
+            weight.data = weight + 0.5 * torch.randn(weight.shape)
+        return model
+
+    merged(adapted, texts)
+    monkeypatch.setattr(LoraModel, "merge_and_unload", broken)
+    with pytest.raises(TrainingError, match="says other tokens"):
+        merged(adapted, texts)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
