@@ -118,7 +118,8 @@ def test_train_export_seal_verify(
     rows = list(compare_all(trained, graphs, data, windows=40))
     assert [row.form for row in rows] == ["plain", "fused", "q8", "i8r"]
     assert all(row.real and row.labels_equal >= 0.97 for row in rows)
-    assert fastest(rows) == "q8" and (graphs / FIDELITY).is_file()
+    # Which of them is the faster is the machine's affair.
+    assert fastest(rows) in ("q8", "i8r") and (graphs / FIDELITY).is_file()
 
     told = Provenance(7, "A test.", 0.5, Training("d", "l", "a", "b", "none"))
     bundle = seal(graphs / "q8.onnx", trained, told, tmp_path / "bundle")
