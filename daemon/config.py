@@ -33,7 +33,8 @@ Gender = Literal["female", "male", "other"]
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True):
-    """bundle: folder of the model, None for the shipped one. threads: of one model run.
+    """bundle: folder of the model, None for the shipped one. threads: of one model run. spin: they burn their
+    cores while they wait for each other, which is faster where nothing else wants the cores.
 
     trusted_keys: public keys; where there are any, one of them has to have signed the bundle.
     reader: `remote` asks a pool of `eeg-copilot reader` with the same bundle, over the same broker; what it
@@ -43,6 +44,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     bundle: str | None = None
     trusted_keys: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     threads: Annotated[int, Meta(ge=1, le=64)] = 2
+    spin: bool = False
     reader: Literal["local", "remote"] = "local"
     late_s: Annotated[float, Meta(ge=0.1, le=5)] = 1.0
 

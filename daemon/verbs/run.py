@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     notify("STATUS=starting: loading the model")
     folder = bundle_folder(config.model.bundle)
     bundle = Bundle.load(folder, config.model.trusted_keys)
-    service = Service(config, bundle, Reader(bundle, config.model.threads))
+    service = Service(config, bundle, Reader(bundle, config.model.threads, spin=config.model.spin))
     asyncio.run(_until_told(service, file))
     return DONE
 

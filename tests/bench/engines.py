@@ -29,12 +29,12 @@ class Engine(Protocol):
 
 
 class Ours:
-    """path: a fused graph."""
+    """path: a fused graph. spin: as `[model] spin` has it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, spin: bool = False) -> None:
         from pipeline.model import Model
 
-        self._model = Model(path, THREADS)
+        self._model = Model(path, THREADS, spin=spin)
         self._cache = self._model.cache(1, _CAPACITY)
         self.reset()
 
@@ -45,6 +45,13 @@ class Ours:
         logits = self._model.run(self._cache, [ids], self._past)
         self._past += len(ids)
         return int(logits[0, -1].argmax())
+
+
+class OursSpinning(Ours):
+    """Threads wait as those of llama.cpp, torch and onnxruntime-genai do."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, spin=True)
 
 
 class Torch:
@@ -134,6 +141,7 @@ class GenAi:
 
 ENGINES: dict[str, type[Ours] | type[Torch] | type[Optimum] | type[GenAi]] = {
     "ours": Ours,
+    "ours-spinning": OursSpinning,
     "torch": Torch,
     "optimum": Optimum,
     "genai": GenAi,
