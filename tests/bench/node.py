@@ -138,6 +138,7 @@ def _configuration(port: int, streams: int, bundle: Path | None) -> str:
             f'name = "{_PREFIX}{n}"',
             'subject = "pseudo-bench"',
             f"calibration_s = {CALIBRATION_S}",
-            f'source = {{kind = "lsl", name = "{_PREFIX}{n}"}}',
+            # They begin when all are connected: who waits for that has not stalled.
+            f'source = {{kind = "lsl", name = "{_PREFIX}{n}", stall_s = 60}}',
         ]
     return "\n".join(lines) + "\n"
