@@ -21,7 +21,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import (
 
 from pipeline.records import Float32
 
-BLOCK = 32
+_BLOCK = 32
 # Activations in int8 too, scaled block by block of each row: no row touches another's result.
 _ACCURACY_LEVEL = 4
 # Of whole numbers: from -128 to 127.
@@ -34,30 +34,33 @@ _TOGETHER = 4096
 
 def to_blocks(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
     """All MatMul nodes that are left, with weights in 4 or 8 bits."""
-    used = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
-    weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name in used}
+    weights = _matrices(model) if bits == 8 else {}
     config = DefaultWeightOnlyQuantConfig(
-        block_size=BLOCK, is_symmetric=True, accuracy_level=_ACCURACY_LEVEL, bits=bits
+        block_size=_BLOCK, is_symmetric=True, accuracy_level=_ACCURACY_LEVEL, bits=bits
     )
     # It tells of every node it leaves alone.
     logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(logging.WARNING)
     quantizer = MatMulNBitsQuantizer(model, algo_config=config)
     quantizer.process()
     found: onnx.ModelProto = quantizer.model.model
-    if bits == 8:
-        tensors = {tensor.name: tensor for tensor in found.graph.initializer}
-        for name in weights.keys() & {name.removesuffix("_Q8") for name in tensors}:
-            values, scales = rounded(weights[name].T)
-            # Unsigned, as MatMulNBits reads them.
-            _put(tensors[f"{name}_Q8"], (values.astype(np.int16) + _LIMIT).astype(np.uint8))
-            _put(tensors[f"{name}_scales"], scales)
+    tensors = {tensor.name: tensor for tensor in found.graph.initializer}
+    for name, matrix in weights.items():
+        values, scales = rounded(matrix.T)
+        # Unsigned, as MatMulNBits reads them.
+        _put(tensors[f"{name}_Q8"], (values.astype(np.int16) + _LIMIT).astype(np.uint8))
+        _put(tensors[f"{name}_scales"], scales)
     return found
+
+
+def _matrices(model: onnx.ModelProto) -> dict[str, Float32]:
+    used = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
+    return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name in used}
 
 
 def rounded(rows: Float32) -> tuple[npt.NDArray[np.int8], Float32]:
     """rows: (n, width). Returns whole numbers, (n, blocks, 32), and their scales, (n, blocks)."""
-    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % BLOCK)))
-    blocks = rows.reshape(len(rows), -1, BLOCK)
+    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % _BLOCK)))
+    blocks = rows.reshape(len(rows), -1, _BLOCK)
     parts = [_rounded(blocks[at : at + _TOGETHER]) for at in range(0, len(blocks), _TOGETHER)]
     return np.concatenate([part for part, _ in parts]), np.concatenate([scales for _, scales in parts])
 
