@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from pipeline.errors import BundleError
 
@@ -19,6 +20,10 @@ class Words:
             raise BundleError(f"{path}: the tokenizer does not load: {str(error).splitlines()[0]}") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        # It keeps the tokens of the first 10,000 words it meets, up to 5 KB each. Windows hardly repeat a
+        # word: a process that runs for months would grow for weeks, in small blocks among others that go.
+        if isinstance(self._tokenizer.model, BPE):
+            self._tokenizer.model._resize_cache(0)
 
     @property
     def size(self) -> int:
