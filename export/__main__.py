@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("onnx", "export trained weights through Optimum", trained=weights, out="folder for the graph")
     verb("fuse", "rewrite to ONNX Runtime's own operators", source="plain graph", target="fused graph")
     p = verb("quantize", "make weights small", source="fused graph", out="folder for METHOD.onnx")
-    p.add_argument("--method", action="append", help="q8, q4, int8 or i8r; may be repeated (default: all)")
+    p.add_argument("--method", action="append", help="q8, q4, g4, int8 or i8r; may be repeated (all)")
     p = verb(
         "compare",
         "all forms against the weights; writes fidelity.json",
@@ -103,6 +103,8 @@ def _run(args: argparse.Namespace) -> Iterator[str]:
             from export.quantize import METHODS, quantize
 
             for method in args.method or METHODS:
+                if method not in METHODS:
+                    raise ExportError(f"no method {method}: there are {', '.join(METHODS)}")
                 target = args.out / f"{method}.onnx"
                 quantize(args.source, target, method)
                 yield f"{target}: {target.stat().st_size / 1e6:.2f} MB"

@@ -1,4 +1,4 @@
-"""Weights in blocks of 32 that share a scale; in 8 bits each scale is the one of a few that loses least.
+"""Weights in blocks that share a scale; `rounded` takes of a few scales the one that loses least.
 
 ONNX Runtime's quantizer ends a block's range at its largest weight. A range that ends a little behind it
 often rounds the others better; llama.cpp's `make_qx_quants` searches alike for formats of its own. What did
@@ -8,6 +8,7 @@ not help is in docs/lab-notes.md.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import (
 
 from pipeline.records import Float32
 
-_BLOCK = 32
+BLOCK = 32
 # Activations in int8 too, scaled block by block of each row: no row touches another's result.
 _ACCURACY_LEVEL = 4
 # Of whole numbers: from -128 to 127.
@@ -32,24 +33,38 @@ _ENDS = 1 / np.linspace(0.9, 1.0, 11, dtype=np.float32)
 _TOGETHER = 4096
 
 
-def to_blocks(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
-    """All MatMul nodes that are left, with weights in 4 or 8 bits."""
-    weights = _matrices(model) if bits == 8 else {}
+Rounding = Callable[[str, Float32], tuple[npt.NDArray[np.int8], Float32]]
+"""A name and its weights, (inputs, outputs), to whole numbers, (outputs, blocks, block), and their scales."""
+
+
+def to_blocks(
+    model: onnx.ModelProto, bits: int, block: int = BLOCK, rounding: Rounding | None = None
+) -> onnx.ModelProto:
+    """All MatMul nodes that are left, with weights in 4 or 8 bits; rounding is ONNX Runtime's where None."""
+    weights = _matrices(model) if rounding is not None else {}
     config = DefaultWeightOnlyQuantConfig(
-        block_size=_BLOCK, is_symmetric=True, accuracy_level=_ACCURACY_LEVEL, bits=bits
+        block_size=block, is_symmetric=True, accuracy_level=_ACCURACY_LEVEL, bits=bits
     )
     # It tells of every node it leaves alone.
     logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(logging.WARNING)
     quantizer = MatMulNBitsQuantizer(model, algo_config=config)
     quantizer.process()
     found: onnx.ModelProto = quantizer.model.model
-    tensors = {tensor.name: tensor for tensor in found.graph.initializer}
-    for name, matrix in weights.items():
-        values, scales = rounded(matrix.T)
-        # Unsigned, as MatMulNBits reads them.
-        _put(tensors[f"{name}_Q8"], (values.astype(np.int16) + _LIMIT).astype(np.uint8))
-        _put(tensors[f"{name}_scales"], scales)
+    if rounding is not None:
+        tensors = {tensor.name: tensor for tensor in found.graph.initializer}
+        for name, matrix in weights.items():
+            values, scales = rounding(name, matrix)
+            _put(tensors[f"{name}_Q{bits}"], _packed(values, bits))
+            _put(tensors[f"{name}_scales"], scales)
     return found
+
+
+def _packed(values: npt.NDArray[np.int8], bits: int) -> npt.NDArray[np.uint8]:
+    """Unsigned, as MatMulNBits reads them; two of 4 bits in a byte, the first one low."""
+    unsigned = (values.astype(np.int16) + (1 << (bits - 1))).astype(np.uint8)
+    if bits == 8:
+        return unsigned
+    return np.bitwise_or(unsigned[..., ::2], np.left_shift(unsigned[..., 1::2], 4, dtype=np.uint8))
 
 
 def _matrices(model: onnx.ModelProto) -> dict[str, Float32]:
@@ -59,8 +74,8 @@ def _matrices(model: onnx.ModelProto) -> dict[str, Float32]:
 
 def rounded(rows: Float32) -> tuple[npt.NDArray[np.int8], Float32]:
     """rows: (n, width). Returns whole numbers, (n, blocks, 32), and their scales, (n, blocks)."""
-    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % _BLOCK)))
-    blocks = rows.reshape(len(rows), -1, _BLOCK)
+    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % BLOCK)))
+    blocks = rows.reshape(len(rows), -1, BLOCK)
     parts = [_rounded(blocks[at : at + _TOGETHER]) for at in range(0, len(blocks), _TOGETHER)]
     return np.concatenate([part for part, _ in parts]), np.concatenate([scales for _, scales in parts])
 

@@ -69,12 +69,13 @@ class Model:
     def run(self, cache: Cache, texts: Sequence[Sequence[int]], past: int = 0, keep: int = 1) -> Float32:
         """Writes a text into each of the cache's first rows, behind `past` positions that stay.
 
-        texts: token ids, at least `keep` a row, and a single row where there is a past: the kernel takes no
-        other. Returns logits for the last `keep` tokens of each text: float32 (n_texts, keep, vocabulary).
+        texts: token ids, at least `keep` a row. Where there is a past, a single row, or a single token for
+        each row: the kernel takes no other. Returns logits for the last `keep` tokens of each text: float32
+        (n_texts, keep, vocabulary).
         """
         length = max(len(text) for text in texts)
-        if past and len(texts) > 1:
-            raise ValueError("texts behind a past are run one by one")
+        if past and len(texts) > 1 and length > 1:
+            raise ValueError("texts behind a past are run one by one, or a token of each")
         if past + length > cache.capacity:
             raise ValueError(f"{past + length} positions do not fit a cache of {cache.capacity}")
         ids = np.zeros((len(texts), length), dtype=np.int64)

@@ -14,7 +14,7 @@ from pipeline.bundle import MODEL, TOKENIZER, Bundle, shipped_bundle
 from tests.bench.engines import THREADS
 from tests.parts.machine import ROOT, ChildError, environment
 
-METHODS = ("q8", "i8r", "q4")
+METHODS = ("q8", "i8r", "g4")
 
 
 @dataclass(frozen=True, slots=True)
