@@ -45,6 +45,7 @@ def scale_rows(model: onnx.ModelProto, skip: str) -> onnx.ModelProto:
     weights = {tensor.name: tensor for tensor in graph.initializer}
     graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in _CONSTANTS.items())
     small: dict[str, _Small] = {}
+    late: dict[str, str] = {}  # inputs that lack a scale a row, and which
     nodes: list[NodeProto] = []
     for node in graph.node:
         if node.op_type != "MatMul" or node.name == skip:
@@ -65,19 +66,38 @@ def scale_rows(model: onnx.ModelProto, skip: str) -> onnx.ModelProto:
             if all(tensor.name != width for tensor in graph.initializer):
                 shape = np.array([-1, len(weight)], np.int64)
                 graph.initializer.append(numpy_helper.from_array(shape, width))
-            small[x] = _quantise(nodes, x, width)
+            small[x] = _quantise(nodes, x, width, late.get(x))
         given = [small[x].values, f"{name}.int8", "rows.one", f"{name}.scale", "rows.unsigned"]
-        product = f"{node.name}/product"
-        nodes += [
-            helper.make_node("MatMulIntegerToFloat", given, [product], name=product, domain=CONTRIB),
-            helper.make_node("Mul", [product, small[x].scale], list(node.output), name=node.name),
-        ]
+        factor = _only_a_factor(graph, node.output[0], skip)
+        product = node.output[0] if factor else f"{node.name}/product"
+        nodes.append(helper.make_node("MatMulIntegerToFloat", given, [product], name=product, domain=CONTRIB))
+        if factor:
+            late[factor] = small[x].scale
+        else:
+            nodes.append(
+                helper.make_node("Mul", [product, small[x].scale], list(node.output), name=node.name)
+            )
     del graph.node[:]
     graph.node.extend(nodes)
     return model
 
 
-def _quantise(nodes: list[NodeProto], x: str, width: str) -> _Small:
+def _only_a_factor(graph: onnx.GraphProto, output: str, skip: str) -> str | None:
+    """The product that `output` goes into, if only weights whose inputs get a scale a row read that.
+
+    Their small numbers are the same whatever a row is multiplied by. So its own scale can wait, and one pass
+    less goes over the widest rows of all.
+    """
+    products = [node for node in graph.node if output in node.input]
+    if len(products) != 1 or products[0].op_type != "Mul":
+        return None
+    (told,) = products[0].output
+    readers = [node for node in graph.node if told in node.input]
+    scaled = all(node.op_type == "MatMul" and node.name != skip for node in readers)
+    return told if readers and scaled else None
+
+
+def _quantise(nodes: list[NodeProto], x: str, width: str, late: str | None) -> _Small:
     def node(op: str, inputs: list[str], name: str, **attributes: Any) -> str:
         output = f"{x}/{name}"
         nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
@@ -91,4 +111,5 @@ def _quantise(nodes: list[NodeProto], x: str, width: str) -> _Small:
     zeros = node("Add", [node("Mul", [scales, "rows.nothing"], "nothing"), "rows.zero"], "zeros")
     zeros = node("Cast", [zeros], "unsigned", to=TensorProto.UINT8)
     matrix = node("QuantizeLinear", [node("Reshape", [x, width], "matrix"), scales, zeros], "small", axis=0)
-    return _Small(node("Reshape", [matrix, node("Shape", [x], "shape")], "rows"), scale)
+    rows = node("Reshape", [matrix, node("Shape", [x], "shape")], "rows")
+    return _Small(rows, scale if late is None else node("Mul", [scale, late], "whole"))
