@@ -348,7 +348,7 @@ def test_uncalibrated_codes_know_nothing_of_the_person(place: Place) -> None:
     assert not np.array_equal(codes(second, third), np.stack([examples[i].window.codes for i in rows]))
 
 
-@pytest.mark.parametrize("system", ["logistic-bands", "svm-bands", "tangent", "eegnet"])
+@pytest.mark.parametrize("system", ["logistic-bands", "svm-bands", "tangent", "tangent-rest", "eegnet"])
 def test_readers_of_signals_learn_the_people_they_saw(place: Place, system: str) -> None:
     material = Material(place)
     plain = variant_of(place.recipe, AS_RECORDED)

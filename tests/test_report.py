@@ -33,7 +33,7 @@ PATIENCE = 1500
 SHORT = """
 [evaluate]
 protocols = ["random-window", "person-held-out"]
-systems = ["model", "majority", "svm-codes", "tangent"]
+systems = ["model", "majority", "svm-codes", "tangent-rest"]
 compressions = []
 demographics = false
 uncalibrated = false

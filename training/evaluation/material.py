@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from pyriemann.geometry.base import invsqrtm
+from pyriemann.geometry.mean import mean_riemann
 
 from training import corpus
 from training.corpora import manifest
@@ -128,10 +130,15 @@ class Material:
 
     def _waves(self, at: Sequence[tuple[str, int]]) -> Waves:
         signals = self._signals()
-        spread = {sitting: _spread(signals[sitting]) for sitting in {sitting for sitting, _ in at}}
+        sittings = {sitting for sitting, _ in at}
+        spread = {sitting: _spread(signals[sitting]) for sitting in sittings}
+        whiten = {sitting: _whitener(signals[sitting]) for sitting in sittings}
         return Waves(
             bands=np.stack([signals[sitting].bands[row] for sitting, row in at]),
             covariance=np.stack([signals[sitting].covariance[row] for sitting, row in at]),
+            whitened=np.stack(
+                [whiten[sitting] @ signals[sitting].covariance[row] @ whiten[sitting] for sitting, row in at]
+            ),
             waves=np.stack([signals[sitting].waves[row] for sitting, row in at]),
             scale=np.stack([spread[sitting] for sitting, _ in at]),
         )
@@ -139,6 +146,11 @@ class Material:
     @lru_cache(maxsize=1)  # noqa: B019 - a material lives as long as its process
     def _signals(self) -> dict[str, Signals]:
         return aligned([load_signals(path) for path in sorted(self._place.signals.glob("*.npz"))])
+
+
+def _whitener(signals: Signals) -> Float64:
+    """Makes the mean covariance of the sitting's own rest the identity: (n_channels, n_channels), 1/µV."""
+    return np.asarray(invsqrtm(mean_riemann(signals.covariance[signals.rest])))
 
 
 def _spread(signals: Signals) -> Float64:

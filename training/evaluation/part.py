@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,14 @@ from training.evaluation.measures import Float64, Int64
 class Waves:
     """Signals beside the examples, one row each, over the electrodes that all sittings have.
 
-    bands: (n, n_channels, n_bands), log µV². covariance: (n, n_channels, n_channels), µV².
+    bands: (n, n_channels, n_bands), log µV². covariance: (n, n_channels, n_channels), µV²;
+    whitened: the same, by the mean of the sitting's own rest.
     waves: float16 (n, n_channels, n_samples), µV; scale: (n, n_channels), spread of the channel at rest, µV.
     """
 
     bands: Float64
     covariance: Float64
+    whitened: Float64
     waves: npt.NDArray[np.float16]
     scale: Float64
 
@@ -42,7 +44,7 @@ class Part:
     def take(self, rows: Int64) -> Part:
         found = self.signals
         if found is not None:
-            found = Waves(found.bands[rows], found.covariance[rows], found.waves[rows], found.scale[rows])
+            found = Waves(**{field.name: getattr(found, field.name)[rows] for field in fields(Waves)})
         return replace(
             self, examples=[self.examples[i] for i in rows], labels=self.labels[rows], signals=found
         )

@@ -8,7 +8,15 @@ import msgspec
 
 Protocol = Literal["random-window", "trial-held-out", "person-held-out", "person-and-clip-held-out"]
 System = Literal[
-    "model", "majority", "logistic-codes", "svm-codes", "logistic-bands", "svm-bands", "tangent", "eegnet"
+    "model",
+    "majority",
+    "logistic-codes",
+    "svm-codes",
+    "logistic-bands",
+    "svm-bands",
+    "tangent",
+    "tangent-rest",
+    "eegnet",
 ]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 

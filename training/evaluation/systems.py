@@ -46,6 +46,10 @@ TOLD: dict[System, Told] = {
         "covariance matrices in the tangent space of their Riemannian mean, SVM (Barachant et al., 2013)",
         signals=True,
     ),
+    "tangent-rest": Told(
+        "the same with the person's own rest as origin (Zanini et al., 2018): calibrated as the model is",
+        signals=True,
+    ),
     "eegnet": Told("EEGNet-8,2 (Lawhern et al., 2018) on the filtered signal, scaled by rest", signals=True),
 }
 
@@ -83,9 +87,9 @@ def train(system: System, part: Part, n_labels: int, seed: int, eegnet_steps: in
         return Majority(part, n_labels)
     if system == "eegnet":
         return EEGNetReader(part, n_labels, eegnet_steps, seed)
-    if system == "tangent":
+    if system in ("tangent", "tangent-rest"):
         steps = (TangentSpace(metric="riemann"), StandardScaler(), _svm())
-        return Classifier(part, n_labels, lambda some: some.waves().covariance, steps)
+        return Classifier(part, n_labels, _covariances if system == "tangent" else _whitened, steps)
     view = _bands if system.endswith("bands") else features
     last = _svm() if system.startswith("svm") else LogisticRegression(class_weight="balanced", max_iter=2000)
     return Classifier(part, n_labels, view, (StandardScaler(), last))
@@ -94,6 +98,14 @@ def train(system: System, part: Part, n_labels: int, seed: int, eegnet_steps: in
 def _svm() -> SVC:
     # Ties between more than two labels go to the highest score, as in every other system.
     return SVC(class_weight="balanced", break_ties=True)
+
+
+def _covariances(part: Part) -> Float64:
+    return part.waves().covariance
+
+
+def _whitened(part: Part) -> Float64:
+    return part.waves().whitened
 
 
 def _bands(part: Part) -> Float64:

@@ -28,7 +28,7 @@ _HELD_OUT = "person-held-out"
 _CLIPS = "person-and-clip-held-out"
 # The paper's Figure 9 shows its two compressions.
 _EMBEDDED = (AS_RECORDED, "w50-approx", "w500x10-approx")
-_SHOWN = ("model", "svm-codes", "tangent")
+_SHOWN = ("model", "svm-codes", "tangent-rest")
 
 
 def make_report(
