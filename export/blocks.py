@@ -80,11 +80,17 @@ def rounded(rows: Float32) -> tuple[npt.NDArray[np.int8], Float32]:
     return np.concatenate([part for part, _ in parts]), np.concatenate([scales for _, scales in parts])
 
 
-def _rounded(blocks: Float32) -> tuple[npt.NDArray[np.int8], Float32]:
-    at = np.abs(blocks).argmax(axis=-1)[..., None]
+def ends_at_largest(weights: Float32, axis: int, limit: int) -> Float32:
+    """Scales, `axis` kept with one entry, whose range from -limit to limit - 1 ends at the largest weight."""
+    at = np.expand_dims(np.abs(weights).argmax(axis=axis), axis)
     # There is one negative number more: the largest weight takes it, whatever its sign.
-    ends = np.take_along_axis(blocks, at, axis=-1) / -_LIMIT
+    ends = np.take_along_axis(weights, at, axis=axis) / -limit
     ends[ends == 0] = 1
+    return np.asarray(ends, np.float32)
+
+
+def _rounded(blocks: Float32) -> tuple[npt.NDArray[np.int8], Float32]:
+    ends = ends_at_largest(blocks, -1, _LIMIT)
     best = np.full(ends.shape, np.inf, np.float32)
     values, scales = np.zeros(blocks.shape, np.float32), np.ones(ends.shape, np.float32)
     for end in _ENDS:

@@ -18,6 +18,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 from tqdm import tqdm
 
+from export.blocks import ends_at_largest
 from export.save import save
 from pipeline.model import Model
 from pipeline.records import Float32
@@ -56,9 +57,8 @@ def moments(model: onnx.ModelProto, texts: Sequence[Sequence[int]]) -> dict[str,
 
     model: fused, in float32. Returns (inputs, inputs) by the weights' name; weights of one input share it.
     """
-    initial = {tensor.name for tensor in model.graph.initializer}
     inputs = {node.input[1]: node.input[0] for node in model.graph.node if node.op_type == "MatMul"}
-    asked = sorted({x for weight, x in inputs.items() if weight in initial})
+    asked = sorted(set(inputs.values()))
     told = onnx.ModelProto()
     told.CopyFrom(model)
     told.graph.output.extend(helper.make_tensor_value_info(x, TensorProto.FLOAT, None) for x in asked)
@@ -81,7 +81,7 @@ def moments(model: onnx.ModelProto, texts: Sequence[Sequence[int]]) -> dict[str,
             rows = found.reshape(-1, found.shape[-1])
             sums[x] = sums[x] + rows.T @ rows if x in sums else rows.T @ rows
     tokens = sum(map(len, texts))
-    return {weight: (sums[x] / tokens).astype(np.float32) for weight, x in inputs.items() if x in sums}
+    return {weight: (sums[x] / tokens).astype(np.float32) for weight, x in inputs.items()}
 
 
 def compensated(weight: Float32, moment: Float32, block: int) -> tuple[npt.NDArray[np.int8], Float32]:
@@ -97,7 +97,7 @@ def compensated(weight: Float32, moment: Float32, block: int) -> tuple[npt.NDArr
     scales = np.ones((blocks, n), np.float32)
     for at in range(0, width, block):
         end = min(at + block, width)
-        scale = _scales(left[at:end])
+        (scale,) = ends_at_largest(left[at:end], 0, _LIMIT)
         lost = np.empty((end - at, n), np.float32)
         for i in range(at, end):
             whole = np.clip(np.rint(left[i] / scale), -_LIMIT, _LIMIT - 1)
@@ -116,11 +116,3 @@ def _upper(moment: Float32) -> Float32:
     inverse = np.linalg.inv(damped)
     factor: Float32 = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float32)
     return factor
-
-
-def _scales(rows: Float32) -> Float32:
-    """rows: (inputs, outputs). There is one negative number more: the largest weight takes it."""
-    at = np.abs(rows).argmax(axis=0)[None]
-    scale = np.take_along_axis(rows, at, axis=0)[0] / -_LIMIT
-    scale[scale == 0] = 1
-    return np.asarray(scale, np.float32)

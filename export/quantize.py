@@ -43,7 +43,12 @@ class Method:
 
 
 def quantize(source: Path, target: Path, method: str) -> None:
-    """source: fused graph in float32; target: the quantised graph, its metadata telling the method."""
+    """source: fused graph in float32; target: the quantised graph, its metadata telling the method.
+
+    Raises ExportError where there is no such method, or the graph is no fused one.
+    """
+    if method not in METHODS:
+        raise ExportError(f"no method {method}: there are {', '.join(METHODS)}")
     how = METHODS[method]
     model = onnx.load(source)
     if FORMAT not in {entry.key for entry in model.metadata_props}:

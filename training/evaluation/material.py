@@ -130,9 +130,8 @@ class Material:
 
     def _waves(self, at: Sequence[tuple[str, int]]) -> Waves:
         signals = self._signals()
-        sittings = {sitting for sitting, _ in at}
-        spread = {sitting: _spread(signals[sitting]) for sitting in sittings}
-        whiten = {sitting: _whitener(signals[sitting]) for sitting in sittings}
+        spread = {sitting: _spread(signals[sitting]) for sitting in {sitting for sitting, _ in at}}
+        whiten = self._whiteners()
         return Waves(
             bands=np.stack([signals[sitting].bands[row] for sitting, row in at]),
             covariance=np.stack([signals[sitting].covariance[row] for sitting, row in at]),
@@ -144,6 +143,10 @@ class Material:
         )
 
     @lru_cache(maxsize=1)  # noqa: B019 - a material lives as long as its process
+    def _whiteners(self) -> dict[str, Float64]:
+        return {sitting: _whitener(signals) for sitting, signals in self._signals().items()}
+
+    @lru_cache(maxsize=1)  # noqa: B019 - likewise
     def _signals(self) -> dict[str, Signals]:
         return aligned([load_signals(path) for path in sorted(self._place.signals.glob("*.npz"))])
 
