@@ -9,7 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster_at_hand import PARTS, Nodes, children, contents, recorded, run, short_recipe, start, table, wait
+from cluster_at_hand import (
+    PARTS,
+    Nodes,
+    children,
+    contents,
+    recorded,
+    run,
+    short_recipe,
+    start,
+    table,
+    wait,
+    wait_gone,
+)
 from cluster_at_hand import nodes as made_nodes
 
 from daemon.label_folder import Made, begin_folder
@@ -99,7 +111,7 @@ def test_a_cluster_of_ones_own_listens_on_the_loopback_alone(tmp_path: Path) -> 
     assert doing.returncode == 0 and errors == ""
     assert len(processes) > 5 and where
     assert where <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
-    assert not any(Path(f"/proc/{pid}").exists() for pid in processes)
+    wait_gone(processes)
 
 
 def test_what_cannot_be_is_one_line(recordings: Path, recipe: Path, tmp_path: Path) -> None:

@@ -119,6 +119,22 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def wait_gone(pids: set[int], seconds: float = 30) -> None:
+    """Ray's processes notice for themselves that their cluster has ended."""
+    end = time.monotonic() + seconds
+    while left := {pid for pid in pids if _runs(pid)}:
+        assert time.monotonic() < end, f"{left} are still there"
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    """What has ended and was not asked for yet does not run."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def recorded(path: Path, seed: int, seconds: int = 16) -> None:
     rng = np.random.default_rng(seed)
     white = rng.standard_normal((len(CHANNELS), 250 * seconds)) * 8
