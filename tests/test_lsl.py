@@ -162,6 +162,16 @@ def test_a_5_s_silence_is_noticed_and_counted(outlet, feed):
     assert stats.lost == pytest.approx(5 * 250 + unheard, abs=30)
 
 
+def test_a_headset_that_has_not_begun_is_left_open_until_it_does(outlet, feed):
+    outlet("--wait", "--silent-at", 0, "--silent", 3)
+    running = feed(make_source(LslSource(name="headset")), stall_s=0.5)
+    assert running.wait_state("stalled").detail == "found, and sends no samples yet"
+    running.wait_state("online")
+    # Opened anew every half second it would miss some of the first, and nothing would tell.
+    assert running.chunks.items[0].data[0, 0] == 0
+    assert [e.state for e in running.events.items] == ["connecting", "stalled", "online"]
+
+
 def test_a_killed_outlet_may_come_back_under_another_source_id(outlet, feed):
     first = outlet("--wait", "--source-id", "before")
     running = feed(make_source(LslSource(name="headset")))

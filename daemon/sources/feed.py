@@ -24,6 +24,9 @@ from pipeline.records import Chunk
 
 _POLL_S = 0.2  # bounds how long a stop request waits for a read
 _MOST_S = 10.0  # between two attempts
+# A headset that is there and has not begun is left open for so long: what it sends while it is being opened
+# anew is heard by nobody, and before its first sample nothing tells that.
+_BEGINS_S = 15.0
 _REFUSED_S = 10.0  # someone has to mend it, so there is no hurry
 _RATE_TOLERANCE = 0.01  # headsets keep within 0.1 %: above 1 % the nominal rate is wrong
 _RATE_MENDED = 0.007  # and right again, without wavering between the two
@@ -113,8 +116,11 @@ class Feed:
             chunk = self._source.read(min(_POLL_S, self._stall_s))
             now = self.heard = time.monotonic()
             if chunk is None:
-                if now - heard >= self._stall_s:
-                    raise _StallError(f"no samples for {now - heard:.1f} s")
+                silent = now - heard
+                if silent >= (max(self._stall_s, _BEGINS_S) if first else self._stall_s):
+                    raise _StallError(f"no samples for {silent:.1f} s")
+                if silent >= self._stall_s:
+                    self._say("stalled", "found, and sends no samples yet")
                 continue
             heard = now
             self._count(chunk, first)

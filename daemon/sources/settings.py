@@ -18,7 +18,7 @@ TEN_TWENTY: tuple[str, ...] = (
 class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
     """Common to all sources.
 
-    stall_s: a stream that is silent for this long is closed and sought again, seconds.
+    stall_s: a stream that falls silent for this long is closed and sought again, seconds.
     """
 
     stall_s: float = 2.0
