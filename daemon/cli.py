@@ -95,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     _reader(_verb(verbs, "reader", "reader", "read windows for nodes with a remote reader, one of a pool"))
     check = _verb(verbs, "check-config", "check_config", "check a configuration and its bundle, and stop")
     check.add_argument("config", metavar="CONFIG", help="TOML file")
+    check.add_argument(
+        "--for",
+        dest="program",
+        choices=("node", "monitor", "reader"),
+        default="node",
+        help="what the file configures (default: node, the daemon)",
+    )
 
     doctor = _verb(verbs, "doctor", "doctor", "examine this machine, and say what mends what is wrong")
     doctor.epilog = "Exit codes: 0 nothing has to be mended, 1 something has."

@@ -10,6 +10,7 @@ from daemon.config import load_config
 from daemon.errors import ConfigError
 from daemon.mqtt_settings import read_password, warnings
 from daemon.sources.settings import RecordingSource, SimulatorSource
+from daemon.unit import ETC, Program, unit_of
 
 STREAM = '[[stream]]\nname = "bed-1"\nsource = {kind = "simulator"}\n'
 SIGNER = '[[signer]]\nid = "dr-1"\n'
@@ -190,19 +191,53 @@ def test_state_directory_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert load_config(write(tmp_path, STREAM)).state_directory() == Path("/var/lib/eeg-copilot")
 
 
-def check_config(file: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "daemon", "check-config", str(file)]
+def check_config(file: Path, *told: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "daemon", "check-config", str(file), *told]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_sample_configuration_is_right() -> None:
-    sample = Path(__file__).parent.parent / "systemd" / "eeg-copilot.toml"
-    result = check_config(sample)
+@pytest.mark.parametrize(
+    ("name", "program", "line"),
+    [
+        ("eeg-copilot", "node", "  stream  bed-1: simulator, pseudo-0001"),
+        ("monitor", "monitor", "  page    127.0.0.1:8080, plain"),
+        ("reader", "reader", "  reader  reader-1 of the pool at site home"),
+    ],
+)
+def test_sample_configurations_are_right(name: str, program: str, line: str) -> None:
+    sample = Path(__file__).parent.parent / "systemd" / f"{name}.toml"
+    result = check_config(sample, "--for", program)
     assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{sample}: good\n  broker  127.0.0.1:1883, plain\n")
+    assert line in result.stdout.splitlines()
 
 
-def test_check_config_exits_with_78(tmp_path: Path) -> None:
-    result = check_config(write(tmp_path, STREAM + "nmae = 'x'\n"))
+@pytest.mark.parametrize(
+    ("program", "text", "named"),
+    [
+        ("node", STREAM + "nmae = 'x'\n", "stream[0].nmae"),
+        ("monitor", "[web]\nhost = '0.0.0.0'\n", "web.host: '0.0.0.0' would send passwords in the clear"),
+        ("reader", "[model]\nbundle = 'nowhere'\n", "nowhere"),
+    ],
+)
+def test_check_config_exits_with_78(tmp_path: Path, program: str, text: str, named: str) -> None:
+    result = check_config(write(tmp_path, text), "--for", program)
     assert result.returncode == 78
     assert len(result.stderr.splitlines()) == 1
-    assert "stream[0].nmae" in result.stderr
+    assert named in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "program", "unit"),
+    [
+        ("eeg-copilot", "node", "eeg-copilot.service"),
+        ("bed-2", "node", "eeg-copilot@bed-2.service"),
+        ("monitor", "monitor", "eeg-copilot-monitor.service"),
+        ("reader-2", "reader", "eeg-copilot-reader@2.service"),
+    ],
+)
+def test_units_that_run_a_configuration_are_there(name: str, program: Program, unit: str) -> None:
+    assert unit_of(ETC / f"{name}.toml", program) == unit
+    kind, instance, _ = unit.partition("@")
+    file = Path(__file__).parent.parent / "systemd" / (f"{kind}@.service" if instance else unit)
+    assert file.is_file()
