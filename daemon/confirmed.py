@@ -22,6 +22,15 @@ from daemon.mqtt_settings import Reach
 MAX_PACKET_BYTES = 16384
 
 
+# Topic, properties and fixed header of a publish, at most.
+_FRAME_BYTES = 512
+
+
+def fits(payload: bytes, packet_limit: int | None) -> bool:
+    """Whether a broker takes it: one that is sent too large a packet ends the connection."""
+    return packet_limit is None or len(payload) + _FRAME_BYTES <= packet_limit
+
+
 class _SocketLog(logging.Logger):
     """The one place where paho tells why a socket failed, a TLS alert included. failure: the newest."""
 
@@ -93,11 +102,17 @@ class ConfirmedClient(aiomqtt.Client):
         self._hear = hear
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._packet_limit: int | None = None
+        self._receive_maximum = 65535
 
     @property
     def packet_limit(self) -> int | None:
         """The largest packet that the broker takes, bytes; None where it does not say."""
         return self._packet_limit
+
+    @property
+    def receive_maximum(self) -> int:
+        """Publishes without an answer that the broker bears (MQTT 5, 3.2.2.3.3); paho does not look at it."""
+        return self._receive_maximum
 
     @property
     def socket_failure(self) -> str:
@@ -183,6 +198,7 @@ class ConfirmedClient(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         self._packet_limit = getattr(properties, "MaximumPacketSize", None)
+        self._receive_maximum = getattr(properties, "ReceiveMaximum", self._receive_maximum)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_disconnect(

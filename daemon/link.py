@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 import aiomqtt
@@ -18,6 +19,9 @@ log = structlog.get_logger("link")
 
 Session = Callable[[], Awaitable[None]]
 
+# A broker that takes a connection and hangs up at once is not there: pauses go on growing.
+_HELD_S = 10.0
+
 
 async def keep_connected(
     session: Session, login: NodeLogin, stop: asyncio.Event, most_s: float = 5.0
@@ -29,13 +33,13 @@ async def keep_connected(
     """
     backoff, said = Backoff(0.25, most_s), ""
     while True:
-        before = login.connects
+        before, began = login.connects, time.monotonic()
         try:
             login.renew()
             await session()
             return True
         except aiomqtt.MqttError as why:
-            if login.connects > before:
+            if login.connects > before and time.monotonic() - began > _HELD_S:
                 backoff.begin_anew()
                 said = ""
             said = login.failed(why, said)

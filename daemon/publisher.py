@@ -8,7 +8,7 @@ from collections.abc import Callable
 import aiomqtt
 import structlog
 
-from daemon.confirmed import ConfirmedClient
+from daemon.confirmed import ConfirmedClient, fits
 from daemon.link import keep_connected, subscribe
 from daemon.login import NodeLogin
 from daemon.messages import Info
@@ -113,6 +113,12 @@ class Publisher:
 
     async def _say(self, client: ConfirmedClient, topic: str, payload: bytes) -> None:
         """Publishes a retained state of this connection and waits for the answer."""
+        if not fits(payload, client.packet_limit):
+            most = client.packet_limit
+            log.error(
+                "too large for the broker: raise its max_packet_size", topic=topic, max_packet_size=most
+            )
+            return
         reason = await client.confirm(topic, payload, retain=True, timeout_s=CONFIRM_S)
         if failed(reason):
             log.error("the broker denies a publish: check its access rules", topic=topic, reason=reason)

@@ -11,6 +11,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from daemon.confirmed import fits
 from daemon.messages import as_replay
 from daemon.outbox import Keep, Outbox, Row
 from daemon.reasons import TOO_LARGE, UNSPECIFIED, failed
@@ -21,11 +22,11 @@ WINDOW = 32  # publishes under way without an answer: hides the round trip, boun
 CONFIRM_S = 20.0  # a broker that is connected and silent for this long is as good as gone
 FAREWELL_S = 5.0  # for what is still waiting when the daemon stops; the rest goes at the next start
 PROBE_S = 5.0  # how often one message that was refused may be offered again
-# Connections that broke with the same message under way, and none confirmed: from then on it goes alone, and
-# then it is kept apart like one that was refused, for some brokers hang up instead of refusing.
-_ALONE, _GUILTY = 2, 4
-# Topic, properties and fixed header of a publish, at most.
-_FRAME_BYTES = 512
+# Some brokers hang up on a message instead of refusing it. After so many connections in a row that broke
+# soon, messages go one by one, so that the one under way is known; one that was alone under way when so many
+# of them broke is kept apart, like a refused one. That others were confirmed before acquits it of nothing.
+_ALONE, _GUILTY = 2, 2
+_SOON_S = 30.0
 
 
 class Client(Protocol):
@@ -33,6 +34,9 @@ class Client(Protocol):
 
     @property
     def packet_limit(self) -> int | None: ...
+
+    @property
+    def receive_maximum(self) -> int: ...
 
     def send(
         self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None = None
@@ -45,6 +49,7 @@ class Sender:
     def __init__(self, outbox: Outbox) -> None:
         self.sent = self.again = 0
         self._outbox = outbox
+        self._soon = 0
         self._suspect: int | None = None
         self._broken = 0
         self._refused: set[str] = set()
@@ -54,7 +59,8 @@ class Sender:
 
         Raises aiomqtt.MqttError where the connection is gone or the broker does not confirm.
         """
-        flight = _Flight()
+        # One of what the broker bears is left for the node's own status.
+        flight = _Flight(max(1, min(WINDOW, client.receive_maximum - 1)))
         changed: asyncio.Task[object] = asyncio.create_task(self._outbox.changed.wait())
         stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
         deadline: float | None = None
@@ -70,7 +76,7 @@ class Sender:
                 if changed.done():
                     changed = asyncio.create_task(self._outbox.changed.wait())
                 waits: set[asyncio.Future[int] | asyncio.Task[object]] = set(flight.rows)
-                if len(flight.rows) < self._window:
+                if len(flight.rows) < self._window(flight):
                     waits.add(changed)
                 if not stop.is_set():
                     waits.add(stopping)
@@ -80,23 +86,24 @@ class Sender:
                 for answer in [one for one in flight.rows if one in done]:
                     self._settle(flight, flight.take(answer), answer.result())
                 if flight.silent_s > CONFIRM_S and not deadline:
-                    flight.confirmed = True  # it hangs, which no message is to blame for
+                    flight.hung = True  # which no message is to blame for
                     raise aiomqtt.MqttError("the broker does not confirm what it is sent")
         finally:
             changed.cancel()
             stopping.cancel()
-            for answer in flight.rows:
-                answer.cancel()
+            for answer in list(flight.rows):
+                # What was confirmed in the connection's last moment need not go twice.
+                if not answer.cancel() and not answer.cancelled():
+                    self._settle(flight, flight.take(answer), answer.result())
             if not stop.is_set():
                 self._blame(flight)
 
-    @property
-    def _window(self) -> int:
-        return 1 if self._broken >= _ALONE else WINDOW
+    def _window(self, flight: _Flight) -> int:
+        return 1 if self._soon >= _ALONE and flight.age_s < _SOON_S else flight.most
 
     def _due(self, flight: _Flight, stopping: bool) -> list[Row]:
         """What goes now: what waits, then one that was refused, then what is asked for anew."""
-        room = self._window - len(flight.rows)
+        room = self._window(flight) - len(flight.rows)
         rows = self._outbox.waiting(flight.last, room) if room > 0 else []
         if rows:
             flight.last = rows[-1].id
@@ -110,8 +117,7 @@ class Sender:
         return rows + self._outbox.again(room - len(rows), {row.id for row in flight.rows.values()})
 
     def _send(self, client: Client, flight: _Flight, row: Row) -> None:
-        limit = client.packet_limit
-        if limit is not None and len(row.payload) + _FRAME_BYTES > limit:
+        if not fits(row.payload, client.packet_limit):
             # It would end the connection, and be the first on the next one.
             self._settle(flight, row, TOO_LARGE)
             return
@@ -125,6 +131,8 @@ class Sender:
             flight.probe = None
             # One that went through means that somebody has mended it: then the others need not wait.
             flight.next_probe = time.monotonic() + PROBE_S if failed(reason) else 0.0
+        if row.id == self._suspect:
+            self._suspect, self._broken = None, 0
         if not failed(reason):
             self.sent += 1
             self.again += row.again
@@ -135,44 +143,63 @@ class Sender:
             log.error("the broker refuses a message, kept apart", topic=row.topic, row=row.id, reason=reason)
 
     def _blame(self, flight: _Flight) -> None:
-        """After a connection that broke: was it always the same message that was under way?"""
-        first = next(iter(flight.rows.values()), None)
-        if first is None or flight.confirmed:
-            self._suspect, self._broken = None, 0
+        """After a connection that broke: which message did the broker hang up on, if on any?"""
+        rows = list(flight.rows.values())
+        alone = self._window(flight) == 1
+        self._soon = (self._soon if flight.age_s < _SOON_S else 0) + 1 if rows and not flight.hung else 0
+        if flight.hung:
             return
-        self._broken = self._broken + 1 if first.id == self._suspect else 1
-        self._suspect = first.id
+        for row in rows:
+            if row.id == flight.probe:  # it was refused before: its next offer can wait
+                self._outbox.settle(row.id, UNSPECIFIED)
+                return
+        if not alone or not rows:
+            return
+        (row,) = rows
+        self._broken = self._broken + 1 if row.id == self._suspect else 1
+        self._suspect = row.id
         if self._broken >= _GUILTY:
-            log.error("the broker hangs up on a message, kept apart", topic=first.topic, row=first.id)
-            self._outbox.settle(first.id, UNSPECIFIED)
-            self._suspect, self._broken = None, 0
+            log.error("the broker hangs up on a message, kept apart", topic=row.topic, row=row.id)
+            self._outbox.settle(row.id, UNSPECIFIED)
+            self._suspect, self._broken, self._soon = None, 0, 0
 
 
 class _Flight:
-    """One connection's messages that are not confirmed yet, in order. last: the newest row sent."""
+    """One connection's messages that are not confirmed yet, in order, `most` at a time. last: the newest row
+    sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.rows: dict[asyncio.Future[int], Row] = {}
         self.last = 0
         self.probe: int | None = None
         self.next_probe = 0.0
-        self.confirmed = False
-        self._heard = 0.0
+        self.hung = False
+        self._begun = self._heard = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """Of the connection, seconds."""
+        return time.monotonic() - self._begun
 
     @property
     def silent_s(self) -> float:
-        """How long the broker has owed an answer, seconds."""
-        return time.monotonic() - self._heard if self.rows else 0.0
+        """How long the broker has owed an answer, seconds. To QoS 0 it owes none."""
+        return time.monotonic() - self._heard if self._owed() else 0.0
 
     def add(self, answer: asyncio.Future[int], row: Row) -> None:
-        if not self.rows:
+        if not self._owed():
             self._heard = time.monotonic()
         self.rows[answer] = row
 
     def take(self, answer: asyncio.Future[int]) -> Row:
-        self._heard = time.monotonic()
-        self.confirmed = True
-        return self.rows.pop(answer)
+        row = self.rows.pop(answer)
+        if row.qos:
+            self._heard = time.monotonic()
+        return row
+
+    def _owed(self) -> bool:
+        return any(row.qos for row in self.rows.values())
 
 
 def _delivery(row: Row, outbox: Outbox) -> tuple[bool, Properties | None]:

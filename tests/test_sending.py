@@ -11,11 +11,16 @@ from typing import Any
 import msgspec
 import pytest
 from broker import Mosquitto, listening
+from gateway import gateway
 from publishing import at, emotion, running
 
+from daemon.confirmed import ConfirmedClient
+from daemon.login import Login
 from daemon.messages import EpisodeMessage, ModelRef, iso
+from daemon.mqtt_settings import Mqtt
 from daemon.outbox import Outbox
 from daemon.post import Post
+from daemon.sending import Sender
 from daemon.topics import Topics
 
 BASE = "eegcopilot/v1/lab/n1"
@@ -146,6 +151,103 @@ def test_too_large_for_the_broker_is_kept_apart_and_blocks_nobody(tmp_path: Path
             await ear.until(lambda: ear.under("bed/episode"))
             await node.finish()
             assert node.outbox.counts()["refused"] == 1
+            assert node.publisher.connects == 1
+
+    try:
+        asyncio.run(body())
+    finally:
+        broker.stop()
+
+
+@pytest.mark.parametrize("replayed", [False, True], ids=["new", "asked for anew"])
+def test_a_message_on_which_the_broker_hangs_up_is_kept_apart_whatever_else_goes(
+    free_mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replayed: bool
+) -> None:
+    """Readings that are confirmed in the meantime acquit it of nothing; nor does it break one connection
+    after the other when it is offered again."""
+    monkeypatch.setattr("daemon.outbox_store._RETRY_S", (0.5, 600.0))
+    monkeypatch.setattr("daemon.sending.PROBE_S", 0.3)
+
+    async def body() -> None:
+        free_mosquitto.start()
+        async with (
+            gateway(free_mosquitto.port, b"POISON") as between,
+            listening(free_mosquitto.port) as ear,
+            running(Mqtt(port=between.port, site="lab", node="n1"), tmp_path) as node,
+        ):
+            await ear.until(lambda: ear.under("/info"))
+
+            async def readings() -> None:
+                while True:
+                    node.post.emotion("bed", emotion())
+                    await asyncio.sleep(0.05)
+
+            live = asyncio.create_task(readings())
+            if replayed:
+                node.outbox.put(f"{BASE}/bed/emr/draft", b'{"replay":false,"x":"POI-SON"}')
+                await ear.until(lambda: ear.under("emr/draft"))
+                changed = "update message set payload=? where topic like '%draft'"
+                node.outbox._store._db.execute(changed, (b'{"replay":false,"x":"POISON"}',))
+                # Heard is not confirmed yet.
+                await until(
+                    lambda: node.outbox.replay(0, time.time() + 9, lambda t: t.endswith("draft")) == 1
+                )
+            else:
+                node.outbox.put(f"{BASE}/bed/emr/draft", b'{"x":"POISON"}')
+            # New: kept apart, and offered in vain now and then, ever less often. A replay is given up.
+            most = 4 if replayed else 4 + 10  # 0.5 s, doubled each time, reaches 600 s after ten
+            await until(lambda: between.hung_up >= (4 if replayed else 6), 60)
+            before, heard = between.hung_up, len(ear.under("bed/emotion"))
+            await ear.until(lambda: len(ear.under("bed/emotion")) > heard + 100)
+            assert between.hung_up <= min(most, before + 3)
+            assert counted(node.outbox, refused=int(not replayed))
+            live.cancel()
+            await until(lambda: node.outbox.counts()["waiting"] == 0)
+            assert {*seqs(ear.under("bed/emotion"))} == {*range(1, max(seqs(ear.under("bed/emotion"))) + 1)}
+            await node.finish()
+
+    asyncio.run(body())
+
+
+def test_a_broker_that_bears_few_messages_at_once_is_not_sent_more(tmp_path: Path) -> None:
+    """MQTT 5, 3.3.4: it may hang up on whoever exceeds its Receive Maximum."""
+    broker = Mosquitto(tmp_path, settings="allow_anonymous true\nmax_inflight_messages 3").start()
+    mqtt = at(broker)
+
+    async def body() -> None:
+        with Outbox(tmp_path / "state") as outbox:
+            for n in range(10):
+                outbox.put(f"{BASE}/bed/episode", b"%d" % n)
+            async with ConfirmedClient(mqtt, "n1", Login(mqtt)) as client:
+                assert client.receive_maximum == 3
+                broker.signal(signal.SIGSTOP)  # so that nothing is answered
+                stop = asyncio.Event()
+                sending = asyncio.create_task(Sender(outbox).drain(client, stop))
+                await asyncio.sleep(0.5)
+                # One is left for what the node says of itself.
+                assert len(client._unconfirmed) == 2
+                broker.signal(signal.SIGCONT)
+                stop.set()
+                await sending
+                assert counted(outbox, waiting=0)
+
+    try:
+        asyncio.run(body())
+    finally:
+        broker.stop()
+
+
+def test_what_a_node_says_of_itself_may_be_too_large_for_the_broker(tmp_path: Path) -> None:
+    """Then it stays unsaid, and all else goes."""
+    broker = Mosquitto(tmp_path, settings="allow_anonymous true\nmax_packet_size 900").start()
+
+    async def body() -> None:
+        async with listening(broker.port) as ear, running(at(broker), tmp_path / "state") as node:
+            await ear.until(lambda: ear.under("n1/status"))
+            node.outbox.put(f"{BASE}/bed/episode", b'{"small":1}')
+            await ear.until(lambda: ear.under("bed/episode"))
+            await node.finish()
+            assert not ear.under("/info")
             assert node.publisher.connects == 1
 
     try:
