@@ -58,7 +58,10 @@ class Outbox:
         self.changed = asyncio.Event()
         """Set whenever there is something to send; whoever waits for it clears it."""
         self._swept = self._tried = 0.0
-        self._clock = ClockWatch()
+        # By how much UTC was set, seconds, where what waits on the disk does not know of it yet.
+        self._clock, self._step = ClockWatch(), 0.0
+        # The newest row of each topic.
+        self._newest: dict[str, int] = {}
         self._ill = False
         # What the disk has not taken yet: rows, numbers by topic, the broker's verdicts, drops by topic.
         self._spill = Spill(lambda row: self._lost.update([row.topic]))
@@ -111,9 +114,11 @@ class Outbox:
         correlation: bytes | None = None,
     ) -> None:
         """Stores a message, in memory where the disk takes none. Its payload must carry `peek_seq(topic)`."""
+        self._mind_clock()  # first, so that a clock that was set ages what was put before, and this not
         self._number(topic)
         row = Row(self._next_id, time.time(), topic, payload, qos, retain, keep, expiry_s, correlation)
         self._next_id += 1
+        self._newest[topic] = row.id
         self._recover()
         if self._ill or not self._write([row]):
             self._spill.put(row)
@@ -126,27 +131,39 @@ class Outbox:
 
     def waiting(self, after: int, most: int) -> list[Row]:
         """Up to `most` messages with an id above `after`, oldest first."""
+        self._mind_clock()
         self._recover()
         if not self._ill and time.monotonic() - self._swept > _SWEEP_S:
-            self._swept = time.monotonic()
-            self._try(lambda: self._store.sweep(self._clock.step()))
-        found = self._try(lambda: self._store.waiting(after, most + len(self._verdicts))) or []
-        found = [row for row in found if row.id not in self._verdicts]
+            self._sweep()
+        found: list[Row] = []
+        last, whole = after, True
+        while whole and len(found) < most:
+            page = self._page(last, most)
+            whole = len(page) == most
+            last = page[-1].id if page else last
+            found += [row for row in page if row.id not in self._verdicts]
         return (found + self._spill.after(after, most))[:most]
 
     def refused(self) -> Row | None:
-        """A message that the broker refused and that is due to be offered once more, if there is one."""
-        due = self._try(lambda: self._store.refused(time.time(), 1 + len(self._verdicts))) or []
-        return next((row for row in due if row.id not in self._verdicts), None)
+        """A message that the broker refused and that is due to be offered once more, if there is one.
+
+        None where the disk takes nothing: what comes of it could not be written down, nor of those `again`.
+        """
+        due = self._try(lambda: self._store.refused(time.time(), 1)) if not self._ill else None
+        return next((row for row in due or [] if row.id not in self._verdicts), None)
 
     def again(self, most: int, flying: Collection[int]) -> list[Row]:
         """Up to `most` messages that were sent and are asked for anew, without those that are under way."""
-        without = set(flying) | set(self._verdicts)
+        if self._ill:
+            return []
+        without = {*flying, *self._verdicts}
         found = self._try(lambda: self._store.again(most + len(without))) or []
         return [row for row in found if row.id not in without][:most]
 
     def is_present(self, row: Row) -> bool:
         """False where a later message of the same topic goes before it: it is history then."""
+        if self._newest.get(row.topic, 0) > row.id:
+            return False
         return not self._try(lambda: self._store.followed(row))
 
     def settle(self, row_id: int, reason: int) -> None:
@@ -184,12 +201,18 @@ class Outbox:
         gone = self._try(lambda: self._store.gone(self._lost)) or {}
         refused = self._try(self._store.number_refused) or 0
         return {
-            "waiting": self._store.unsent - refused + len(self._spill),
+            # Verdicts that are not written down yet are of messages that waited.
+            "waiting": max(0, self._store.unsent - refused - len(self._verdicts)) + len(self._spill),
             "refused": refused,
             "in_memory": len(self._spill),
             "kib": self._store.bytes // 1024,
             **gone,
         }
+
+    def _page(self, after: int, most: int) -> list[Row]:
+        """Of what waits by the file. Some may be settled: while the disk takes nothing that is not written
+        down, and may be thousands."""
+        return self._try(lambda: self._store.waiting(after, most)) or []
 
     def _number(self, topic: str) -> int:
         self._last[topic] = self._numbers[topic] = self.peek_seq(topic)
@@ -206,9 +229,24 @@ class Outbox:
         self._lost.clear()
         if gone.unsent:
             self._trouble.full(True)
-        elif not rows and not self._store.unsent:
+        elif not rows and self._trouble.is_full and self._store.unsent == self._store.number_refused():
             self._trouble.full(False)
         return True
+
+    def _mind_clock(self) -> None:
+        """What waits is no older for a clock that was set."""
+        step = self._clock.step()
+        if step:
+            self._spill.shift(step)
+            self._step += step
+        if self._step and not self._ill:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Deletes what has expired."""
+        self._swept = time.monotonic()
+        if self._try(lambda: self._store.sweep(self._step)) is not None:
+            self._step = 0.0
 
     def _recover(self) -> None:
         """Writes what is in memory, now and then, until the disk takes it."""
@@ -216,8 +254,9 @@ class Outbox:
             return
         self._tried = time.monotonic()
         self._ill = False
+        self._mind_clock()  # before rows that know of a clock that was set lie among those that do not
         rows = list(self._spill)
-        if self._write(rows, durable=True):
+        if not self._ill and self._write(rows, durable=True):
             for row in rows:
                 self._spill.pop(row.id)
             self._trouble.disk(None)

@@ -18,6 +18,10 @@ class OutboxAlarms:
     def refusing(self) -> bool:
         return _REFUSED in self._alarms
 
+    @property
+    def is_full(self) -> bool:
+        return _FULL in self._alarms
+
     def disk(self, why: sqlite3.Error | None) -> None:
         """None: it takes messages again."""
         if why is None:

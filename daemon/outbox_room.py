@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 
-from daemon.outbox_file import REFUSED, SENT, WAITING
+from daemon.outbox_file import AGAIN, REFUSED, SENT, WAITING
 from daemon.rows import Keep
 
 # What a row takes beyond its payload: topic, numbers, three index entries; measured on 100,000 readings.
@@ -42,10 +42,11 @@ def expired(db: sqlite3.Connection, now: float) -> Gone:
 
 
 def oldest_sent(db: sqlite3.Connection, most: int) -> Gone:
-    """Deletes sent messages: they cannot be sent again any more, but nothing is lost by that."""
-    return _delete(
-        db, "forgotten", "id in (select id from message where state=? order by id limit ?)", (SENT, most)
-    )
+    """Deletes sent messages, those last that are asked for anew: nothing is lost by that, though they cannot
+    be sent again."""
+    chosen = "id in (select id from message where state=? order by id limit ?)"
+    gone = _delete(db, "forgotten", chosen, (SENT, most))
+    return gone if gone.rows else _delete(db, "forgotten", chosen, (AGAIN, most))
 
 
 def oldest_unsent(db: sqlite3.Connection, most: int) -> Gone:

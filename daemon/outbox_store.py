@@ -11,7 +11,7 @@ from pathlib import Path
 
 from daemon import outbox_room as room
 from daemon.outbox_file import AGAIN, REFUSED, SENT, WAITING, begin_anew, open_file
-from daemon.reasons import failed
+from daemon.reasons import NOT_AUTHORISED, failed
 from daemon.rows import Keep, Row
 
 # A broker that refuses a message is asked again after a minute, then ever less often, seconds.
@@ -87,14 +87,16 @@ class Store:
         self.bytes += size - gone.bytes
         return gone
 
-    def sweep(self, step: float) -> None:
-        """Deletes what nobody can use any more. step: by how much UTC was set since the last call, seconds:
-        what waits is as old as it was."""
+    def sweep(self, step: float) -> int:
+        """Deletes what nobody can use any more; returns how many. step: by how much UTC was set since the
+        last call, seconds: what waits is as old as it was, and is due as soon."""
         with self._transaction():
             if step:
-                self._db.execute("update message set created=created+? where state in (0,2)", (step,))
+                moved = "update message set created=created+?, retry=retry+? where state in (0,2)"
+                self._db.execute(moved, (step, step))
             gone = room.expired(self._db, time.time())
         self._left(gone)
+        return gone.rows
 
     def waiting(self, after: int, most: int) -> list[Row]:
         return self._rows(f"state={WAITING} and id>? order by id limit ?", (after, most))
@@ -175,8 +177,7 @@ class Store:
         if not failed(reason):
             update = "update message set state=?, settled=?, reason=? where id=?"
             self._db.execute(update, (SENT, at, reason, row_id))
-            if before == REFUSED:  # it has been mended: the others of this topic need not wait
-                self._db.execute("update message set retry=0 where topic=? and state=?", (topic, REFUSED))
+            self._accepted(row_id, topic, was_refused=before == REFUSED)
             return int(before in (WAITING, REFUSED))
         if before == AGAIN:  # it was delivered once, and whoever asked is not allowed to have it anew
             self._db.execute("update message set state=? where id=?", (SENT, row_id))
@@ -185,6 +186,14 @@ class Store:
         update = "update message set state=?, settled=?, reason=?, tries=?, retry=? where id=?"
         self._db.execute(update, (REFUSED, at, reason, tries + 1, retry, row_id))
         return 0
+
+    def _accepted(self, row_id: int, topic: str, *, was_refused: bool) -> None:
+        """What was refused in this topic before is history now, and need not wait where it was access that
+        was denied: somebody has mended the rules. Other reasons lie in a message itself."""
+        refused = "update message set retain=iif(id<?, 0, retain), retry=iif(? or reason=?, 0, retry)"
+        values = (row_id, was_refused, NOT_AUTHORISED, REFUSED, topic)
+        # The plus keeps SQLite to the index of the few that are refused.
+        self._db.execute(f"{refused} where state=? and +topic=?", values)
 
     def _make_room(self, rows: int, size: int) -> room.Gone:
         # Some at a time, so that a full outbox does not pay for a search at every message.

@@ -54,6 +54,10 @@ class Spill:
         row = self._rows[row_id]
         self._rows[row_id] = replace(row, tries=row.tries + 1)
 
+    def shift(self, step: float) -> None:
+        """UTC was set by so many seconds: these are as old as they were."""
+        self._rows = {i: replace(row, created=row.created + step) for i, row in self._rows.items()}
+
     def by_topic(self) -> Counter[str]:
         return Counter(row.topic for row in self._rows.values())
 
