@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 import structlog
@@ -22,12 +22,21 @@ class Channel(Generic[T]):
     can do and a headset cannot. Closing it hands out what is left and then ends the iteration.
     """
 
-    def __init__(self, name: str, room: int, *, lossless: bool = False) -> None:
-        """room: items that may wait. Must be made where the event loop runs."""
+    def __init__(
+        self,
+        name: str,
+        room: int,
+        *,
+        lossless: bool = False,
+        lost: Callable[[T], None] = lambda _: None,
+    ) -> None:
+        """room: items that may wait. lost: told of each that is dropped, in the putting thread. Must be made
+        where the event loop runs."""
         self.name = name
         self.room = room
         self.lossless = lossless
         self.dropped = 0
+        self._lost = lost
         self._items: deque[T] = deque()
         self._state = threading.Condition()
         self._closed = False
@@ -49,10 +58,11 @@ class Channel(Generic[T]):
                 self._state.wait()
             if self._closed:
                 self.dropped += 1
+                self._lost(item)
                 return
             began = False
             if len(self._items) >= self.room:
-                self._items.popleft()
+                self._lost(self._items.popleft())
                 self.dropped += 1
                 began = self._dropping == 0
                 self._dropping += 1

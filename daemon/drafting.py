@@ -37,6 +37,8 @@ MOST_WAITING = 256
 MOST_PAST = 20
 # Commands have to leave room for what is due by itself.
 MOST_COMMANDS = 32
+# Deeds that wait for a full disk: hours of them, as the door lets few through.
+MOST_NOTES = 4096
 # How soon a full disk is tried again, seconds.
 FULL_S = 5.0
 _DRAFT, _NOTE = "draft", "note"
@@ -63,8 +65,9 @@ class Drafting:
         self._drafter: Drafter
         self._jobs: deque[Job] = deque()
         self._wake = asyncio.Event()
-        self._closing = asyncio.Event()
-        self._full = False
+        self._closed = False
+        # While the disk takes no records: when it is tried again, on the event loop's clock.
+        self._full_until: float | None = None
 
     def draft(self, order: Order) -> asyncio.Future[str]:
         """The next version about the order's episode. Raises CommandError where too much waits."""
@@ -87,17 +90,16 @@ class Drafting:
         return self._put("ask", lambda: self._answer(stream, command, known), after, MOST_COMMANDS)
 
     def enter(self, stream: str, action: str, **detail: Any) -> None:
-        """Enters a deed into the trail."""
-        self._put(_NOTE, lambda: self._archive.note(stream, action, **detail), lambda _: "", MOST_WAITING)
+        """Enters a deed into the trail. What was done is done: it is counted where too many wait."""
+        try:
+            self._put(_NOTE, lambda: self._archive.note(stream, action, **detail), lambda _: "", MOST_NOTES)
+        except CommandError as why:
+            log.error("a deed is not in the trail", stream=stream, action=action, reason=str(why))
 
     def close(self) -> None:
         """`run` returns once nothing waits."""
-        self._closing.set()
+        self._closed = True
         self._wake.set()
-
-    @property
-    def _closed(self) -> bool:
-        return self._closing.is_set()
 
     def counts(self) -> dict[str, int]:
         return {
@@ -119,12 +121,27 @@ class Drafting:
                 await loop.run_in_executor(thread, self._posted, made)
             while True:
                 self._wake.clear()
-                if self._jobs:
-                    await self._do(thread, self._jobs.popleft())
+                job, pause_s = self._next(loop.time())
+                if job is not None:
+                    await self._do(thread, job)
                 elif self._closed:
                     return
                 else:
-                    await self._wake.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(pause_s):
+                            await self._wake.wait()
+
+    def _next(self, now: float) -> tuple[Job | None, float | None]:
+        """What is to be done, else how long to wait for it at most, seconds.
+
+        While the disk takes nothing, whoever asks hears so at once, and what is due by itself waits.
+        """
+        if self._full_until is None or now >= self._full_until or self._closed:
+            return (self._jobs.popleft() if self._jobs else None), None
+        asked = next((job for job in self._jobs if not _waits(job)), None)
+        if asked is not None:
+            self._jobs.remove(asked)
+        return asked, self._full_until - now
 
     async def _do(self, thread: ThreadPoolExecutor, job: Job) -> None:
         loop = asyncio.get_running_loop()
@@ -138,26 +155,24 @@ class Drafting:
             self.refused += 1
             job.refuse(why)
         except OutboxError as why:
-            await self._try_again(job, why)
+            self._try_again(job, why)
         except Exception as why:
             # One record that cannot be made must not end the labels of everybody.
             self.failed += 1
             log.exception("not done", job=job.what)
             job.refuse(CommandError(f"failed: {type(why).__name__}, see the log"))
         else:
-            self._full = False
+            self._full_until = None
             if not job.done.done():
                 job.done.set_result(job.told)
 
-    async def _try_again(self, job: Job, why: OutboxError) -> None:
+    def _try_again(self, job: Job, why: OutboxError) -> None:
         """The disk takes no records: what is due by itself waits for room, whoever asked hears of it."""
-        if job.what in (_DRAFT, _NOTE) and not self._closed:
-            if not self._full:
-                self._full = True
+        if _waits(job) and not self._closed:
+            if self._full_until is None:
                 log.error("records wait for room", job=job.what, reason=str(why))
+            self._full_until = asyncio.get_running_loop().time() + FULL_S
             self._jobs.appendleft(job)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), FULL_S)
             return
         self.failed += 1
         log.error("not done", job=job.what, reason=str(why))
@@ -244,3 +259,8 @@ class Drafting:
         self._jobs.append(job)
         self._wake.set()
         return job.done
+
+
+def _waits(job: Job) -> bool:
+    """Whether nobody asked for it, or it is done and told, and lacks only what makes it last."""
+    return job.what in (_DRAFT, _NOTE) or job.told is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -50,7 +51,7 @@ class Intake:
         self.driver_patience_s = float(getattr(settings, "timeout_s", 0.0))
         self._on_event = on_event
         room = LOSSLESS_CHUNK_ROOM if self.lossless else CHUNK_ROOM
-        self._channel = Channel[Chunk](name, room, lossless=self.lossless)
+        self._channel = Channel[Chunk](name, room, lossless=self.lossless, lost=self._drop)
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -60,7 +61,10 @@ class Intake:
         self._source_segment: int | None = None
         self._segment = -1
         self._next_sample = 0
-        self._taken = 0  # chunks
+        self._given = self._taken = 0  # chunks
+        # What the source said, and how many chunks it had given by then.
+        self._said: deque[tuple[int, SourceEvent]] = deque()
+        self._over = False
         self._seen: tuple[int, float] | None = None
 
     @property
@@ -114,10 +118,13 @@ class Intake:
             async for chunk in self._channel:
                 self._taken += 1
                 yield self._renumbered(chunk)
+                self._tell()
                 # Many may be waiting; others want their turn.
                 await asyncio.sleep(0)
         finally:
             self.abandon()
+            self._over = True
+            self._tell()
         if self._failure is not None:
             raise self._failure
 
@@ -134,7 +141,12 @@ class Intake:
         """In the thread."""
         if self._recorder is not None:
             self._recorder.put(chunk)
+        self._given += 1
         self._channel.put(chunk)
+
+    def _drop(self, chunk: Chunk) -> None:
+        """In the thread."""
+        self.samples_dropped += chunk.n_samples
 
     def _report(self, event: SourceEvent) -> None:
         """In the thread."""
@@ -143,16 +155,20 @@ class Intake:
         say = log.info if event.state in ("connecting", "online", "ended") else log.warning
         say(f"source {event.state}", stream=self.name, detail=event.detail)
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._on_event, event)
+            self._said.append((self._given, event))
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        """A source that is lost gave some chunks before: they must not make it online once more."""
+        passed = self._taken + self.dropped
+        while self._said and (self._over or self._said[0][0] <= passed):
+            self._on_event(self._said.popleft()[1])
 
     def _renumbered(self, chunk: Chunk) -> Chunk:
         """A chunk that the channel dropped is a gap like any other: what follows is a new segment."""
-        missing = chunk.first_sample - self._next_sample
-        if chunk.segment != self._source_segment:
+        missing = chunk.first_sample != self._next_sample
+        if chunk.segment != self._source_segment or missing:
             self._segment += 1
-        elif missing:
-            self._segment += 1
-            self.samples_dropped += missing
         self._source_segment = chunk.segment
         self._next_sample = chunk.first_sample + chunk.n_samples
         return replace(chunk, segment=self._segment)

@@ -53,4 +53,5 @@ def _reload(service: Service, file: Path) -> None:
     except ConfigError as why:
         log.error("configuration refused, the old one stays", reason=str(why))
         notify(f"STATUS=configuration refused, the old one stays: {why}")
-    notify("READY=1")
+    finally:
+        notify("READY=1")
