@@ -112,6 +112,21 @@ def test_what_is_not_one_eeg_stream_is_refused_in_one_line(outlet):
     assert any('source_id = "left"' in one.how for one in found)
 
 
+@pytest.mark.parametrize(
+    ("stamps", "why"),
+    [
+        (("--jump-at", 0, "--jump", time.time() * 1000), "more than a day after now"),
+        (("--jump-at", 300, "--jump", -1e12), "more than a day before now"),
+        (("--stamp-pace", 1000), "run on more than tenfold against its rate of 250 Hz"),
+    ],
+)
+def test_stamps_that_are_no_seconds_are_refused_with_what_to_do(outlet, feed, stamps, why):
+    outlet("--wait", *stamps)
+    running = feed(make_source(LslSource(name="headset")))
+    refused = running.wait_state("refused").detail
+    assert why in refused and "let the outlet stamp" in refused and "\n" not in refused
+
+
 def test_bad_values_pass_and_the_source_lives(outlet):
     outlet("--wait", "--bad-at", 100, "--samples", 250)
     source, _ = opened(type="EEG")
@@ -131,7 +146,7 @@ def test_a_rate_that_lies_is_estimated_and_warned_of(outlet, feed):
     assert np.array_equal(numbers(running.wait_samples(3000)), np.arange(len(numbers(running.chunks.items))))
 
 
-@pytest.mark.parametrize(("jump", "lost", "backwards"), [(5.0, 1250, 0), (-5.0, 0, 1)])
+@pytest.mark.parametrize(("jump", "lost", "backwards"), [(5.0, 1250, 0), (-5.0, 0, 1), (3600.0, 900_000, 0)])
 def test_a_jump_of_the_stamps_starts_a_segment_just_there(outlet, feed, jump, lost, backwards):
     outlet("--wait", "--jump-at", 500, "--jump", jump)
     running = feed(make_source(LslSource(name="headset")))

@@ -20,6 +20,7 @@ from daemon.sources.clock import SegmentClock, Stretch
 from daemon.sources.lag import Lag
 from daemon.sources.liblsl import lib, pylsl
 from daemon.sources.settings import LslSource
+from daemon.sources.stamps import StampWatch
 from pipeline.records import Chunk
 
 # What liblsl may buffer, seconds: enough for a hiccup of ours, too little to serve the past for long.
@@ -38,6 +39,7 @@ class LslInlet:
         self._settings = settings
         self._inlet: pylsl.StreamInlet | None = None
         self._clock: SegmentClock | None = None
+        self._watch: StampWatch | None = None
         self._rows = np.empty(0, np.intp)
         self._factors = np.empty((0, 1), np.float32)
         self._channels: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class LslInlet:
         else:
             self._ready += [self._chunk(stretch, 0.0) for stretch in self._clock.cut(rate=rate)]
         self._inlet, self._rate, self._channels = inlet, rate, channels.names
+        self._watch = StampWatch(rate)
         self._rows = np.array(channels.rows, np.intp)
         self._factors = np.array(channels.factors, np.float32)[:, None]
         self._lag.reopen(time.monotonic())
@@ -84,7 +87,7 @@ class LslInlet:
     def read(self, timeout_s: float) -> Chunk | None:
         if self._ready:
             return self._ready.popleft()
-        assert self._inlet is not None and self._clock is not None, "open() comes first"
+        assert self._inlet and self._clock and self._watch, "open() comes first"
         try:
             data, stamps = self._inlet.pull_chunk(timeout_s, min_samples=1)
             if not len(stamps):
@@ -98,6 +101,7 @@ class LslInlet:
         now = time.monotonic()
         # pylsl's clock and Python's monotonic clock are the same one up to the call's own microseconds.
         stamps = np.where(np.isfinite(stamps), stamps, now - offset)
+        self._watch.feed(stamps + offset, now)
         utc = utc_offset()
         if now - self._utc_at > _UTC_EVERY_S or abs(utc - self._utc) > STEP_S:
             self._utc, self._utc_at = utc, now

@@ -28,6 +28,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--wait", action="store_true", help="send nothing before somebody listens")
     parser.add_argument("--jump-at", type=int, help="from this sample on stamps are off by --jump seconds")
     parser.add_argument("--jump", type=float, default=0.0)
+    parser.add_argument("--stamp-pace", type=float, default=1.0, help="stamps go on so many times too fast")
     parser.add_argument("--silent-at", type=int, help="from this sample on silent for --silent seconds")
     parser.add_argument("--silent", type=float, default=0.0)
     parser.add_argument("--bad-at", type=int, help="this sample is NaN, inf and -inf in channels 1 to 3")
@@ -65,7 +66,7 @@ def main() -> None:
         sent += n
         due = sent / true_rate
         time.sleep(max(0.0, start + silent + due / o.speed - time.monotonic()))
-        outlet.push_chunk(data.T.astype(np.float32).copy(), start + silent + jump + due)
+        outlet.push_chunk(data.T.astype(np.float32).copy(), start + silent + jump + due * o.stamp_pace)
     time.sleep(0.5)  # let liblsl drain
     print(sent, flush=True)
 
