@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from daemon.alarms import Alarms
+from daemon.backlog import Backlog, Event, Samples
 from daemon.clocks import utc_offset
 from daemon.recording_file import RecordingFile
 from daemon.shelf import Shelf
@@ -24,23 +23,8 @@ _WRITE_S = 0.2
 _SYNC_S = 0.8
 # How often it is looked whether there is room, seconds.
 _LOOK_S = 10.0
-# What may wait for a disk that hangs: a minute of 64 channels at 1000 Hz.
-_MOST_WAITING_BYTES = 16 * 2**20
-
 # Events that wait for a file.
 _MOST_EARLY = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    event: str
-    about: Mapping[str, Any]
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    name: str
 
 
 class Recorder:
@@ -50,15 +34,15 @@ class Recorder:
     """
 
     def __init__(self, stream: str, subject: str, shelf: Shelf, alarms: Alarms) -> None:
-        self.recorded = self.unrecorded = self.files = 0
+        self.recorded = self.files = 0
         self._stream = stream
-        self._subject = subject
+        self._wearer = self._subject = subject  # of the headset now, and of the file
         self._shelf = shelf
         self._alarms = alarms
         self._alarm = f"recording-{stream}"
-        self._waiting: deque[Chunk | _Event | _Subject] = deque()
-        self._early: deque[_Event] = deque(maxlen=_MOST_EARLY)
-        self._bytes = 0
+        self._backlog = Backlog()
+        self._untaken = 0  # samples for which there was no room
+        self._early: deque[Event] = deque(maxlen=_MOST_EARLY)
         self._state = threading.Condition()
         self._stop = False
         self._file: RecordingFile | None = None
@@ -81,65 +65,79 @@ class Recorder:
             self._state.notify()
         self._thread.join()
 
+    @property
+    def unrecorded(self) -> int:
+        return self._untaken + self._backlog.samples_dropped
+
     def put(self, chunk: Chunk) -> None:
         """From any thread. Where the disk hangs for too long the oldest samples are dropped and counted."""
         with self._state:
-            self._waiting.append(chunk)
-            self._bytes += chunk.data.nbytes
-            while self._bytes > _MOST_WAITING_BYTES:
-                oldest = self._waiting.popleft()
-                if isinstance(oldest, Chunk):
-                    self._bytes -= oldest.data.nbytes
-                    self.unrecorded += oldest.n_samples
+            self._backlog.add(Samples(chunk, self._wearer))
 
-    def note(self, event: str, at: float, **about: Any) -> None:
-        """Something that happened. at: UTC, seconds since the Unix epoch. about: what JSON can hold."""
+    def note(self, event: str, at: float, *, of: str | None = None, **about: Any) -> None:
+        """Something that happened. at: UTC, seconds since the Unix epoch. about: what JSON can hold.
+
+        of: the subject whom it is about, so that it gets into no other's file; None where it is nobody's.
+        """
         with self._state:
-            self._waiting.append(_Event(event, about, at))
+            self._backlog.add(Event(event, about, at, of))
 
     def meet(self, subject: str) -> None:
         """What comes from now on is another person's, and goes into a file of their own."""
         with self._state:
-            self._waiting.append(_Subject(subject))
+            self._wearer = subject
 
     def _body(self) -> None:
         """The thread."""
-        stop = False
+        stop, told = False, 0
         while not stop:
             with self._state:
                 self._state.wait_for(lambda: self._stop, _WRITE_S)
                 stop = self._stop
-                items, self._waiting, self._bytes = self._waiting, deque(), 0
+                items, wearer = self._backlog.take(), self._wearer
+                dropped = self._backlog.events_dropped
+            if dropped > told:
+                log.warning("events not recorded: the disk hung", stream=self._stream, events=dropped - told)
+                told = dropped
             for item in items:
                 try:
                     self._take(item)
                 except OSError as why:
                     self._fail(item, str(why.strerror or why))
+            if wearer != self._subject:
+                self._end("another subject")
             self._sync()
         self._end("stopped")
 
-    def _take(self, item: Chunk | _Event | _Subject) -> None:
-        if isinstance(item, _Subject):
-            self._end("another subject")
-            self._subject = item.name
-        elif isinstance(item, _Event):
+    def _take(self, item: Samples | Event) -> None:
+        if isinstance(item, Event):
             # What comes before the first sample, as that the source is online, waits for its file.
             self._early.append(item)
             if self._file is not None:
                 self._tell(self._file)
-        elif self._may():
-            file = self._open(item)
-            file.add(item)
+            return
+        if item.of != self._subject:
+            self._end("another subject")
+            self._subject = item.of
+        if self._may():
+            file = self._open(item.chunk)
+            file.add(item.chunk)
             self._tell(file)
-            self.recorded += item.n_samples
+            self.recorded += item.chunk.n_samples
         else:
-            self.unrecorded += item.n_samples
+            self._untaken += item.chunk.n_samples
 
     def _tell(self, file: RecordingFile) -> None:
+        others = 0
         while self._early:
             event = self._early[0]
-            file.note(event.event, event.about, event.at)
+            if event.of in (None, self._subject):
+                file.note(event.event, event.about, event.at)
+            else:  # of a window that was read, or waited for room, until after its wearer had gone
+                others += 1
             self._early.popleft()
+        if others:
+            log.info("events not recorded: their wearer has gone", stream=self._stream, events=others)
 
     def _may(self) -> bool:
         now = time.monotonic()
@@ -187,11 +185,11 @@ class Recorder:
         else:
             log.info("recording ended", file=str(file.path), samples=file.samples, reason=why)
 
-    def _fail(self, item: Chunk | _Event | _Subject | None, why: str) -> None:
+    def _fail(self, item: Samples | Event | None, why: str) -> None:
         """The labels go on whatever happens here; it is tried again when it is next looked for room."""
         self._lack = why
         self._looked = time.monotonic()
-        if isinstance(item, Chunk):
-            self.unrecorded += item.n_samples
+        if isinstance(item, Samples):
+            self._untaken += item.chunk.n_samples
         self._end(why)
         self._alarms.begin(self._alarm, f"{self._stream} is not recorded: {why}: make room")

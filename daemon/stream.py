@@ -227,7 +227,7 @@ class Stream:
         self._labels += not reading.abstained
         self._telling.emotion(reading, wearer.subject)
         if self._recorder is not None:
-            self._recorder.note("label", reading.span.end, **labelled(reading))
+            self._recorder.note("label", reading.span.end, of=wearer.subject, **labelled(reading))
         # The episodes of a wearer who has been replaced were closed then.
         if wearer is self._wearer:
             told = wearer.episodes.feed(reading)

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,17 +18,19 @@ import numpy as np
 import pytest
 import pyxdf
 from broker import Mosquitto, listening
-from node import bundle, configuration, reader, serving, stream
+from node import bundle, command, configuration, reader, serving, stream
 from small_disk import small_disk
 from waiting import until
 
 from daemon.alarms import Alarms
 from daemon.labelling import Labelling
 from daemon.recorder import Recorder
+from daemon.recording_file import RecordingFile
 from daemon.recording_settings import Recording as Settings
 from daemon.shelf import Shelf, safe
 from pipeline.errors import RecordingError
 from pipeline.prompt import Person
+from pipeline.reader import Reader
 from pipeline.recordings import open_recording
 from pipeline.recordings.xdf import EVENTS
 from pipeline.recordings.xdf_chunks import whole_bytes
@@ -141,6 +144,111 @@ def test_another_person_rate_or_clock_goes_into_another_file(shelf: Shelf) -> No
     assert len(list(shelf.folder.glob("pseudo-2_*"))) == 3
     counts = sorted(open_recording(path).n_samples for path in shelf.folder.iterdir())
     assert counts == [25, 25, 25, 25]
+
+
+def labels_of(shelf: Shelf, subject: str) -> list[str]:
+    """Whose labels lie in a subject's files, by what each says of itself."""
+    events = [told for path in shelf.folder.glob(f"{subject}_*") for _, told in streams(path)[1]]
+    return [told["whose"] for told in events if told["event"] == "label"]
+
+
+def test_nothing_of_one_person_gets_into_anothers_file_where_the_disk_hangs(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, released, sync = threading.Event(), threading.Event(), RecordingFile.sync
+
+    def hang(file: RecordingFile) -> None:
+        hanging.set()
+        assert released.wait(60)
+        sync(file)
+
+    monkeypatch.setattr(RecordingFile, "sync", hang)
+    with Recorder("s", "pseudo-1", shelf, Alarms()) as recorder:
+        recorder.put(chunk(0))
+        assert hanging.wait(60)
+        recorder.put(chunk(25))
+        recorder.note("label", time.time(), of="pseudo-1", whose="pseudo-1")
+        recorder.meet("pseudo-2")
+        for n in range(20):  # 1.2 MB each, 16 MiB are kept
+            recorder.put(chunk(100_000 * n, 75_000, segment=1))
+        for _ in range(3000):
+            recorder.note("label", time.time(), of="pseudo-2", whose="pseudo-2")
+        released.set()
+    counts = {
+        subject: sum(open_recording(path).n_samples for path in shelf.folder.glob(f"{subject}_*"))
+        for subject in ("pseudo-1", "pseudo-2")
+    }
+    assert counts == {"pseudo-1": 25, "pseudo-2": 13 * 75_000}
+    assert (recorder.recorded, recorder.unrecorded) == (25 + 13 * 75_000, 25 + 7 * 75_000)
+    assert labels_of(shelf, "pseudo-1") == []
+    assert labels_of(shelf, "pseudo-2") == ["pseudo-2"] * 2000
+
+
+def test_labels_that_come_after_their_wearer_has_gone_are_not_the_next_ones(shelf: Shelf) -> None:
+    with Recorder("s", "pseudo-1", shelf, Alarms()) as recorder:
+        recorder.note("source", time.time(), state="online")
+        recorder.put(chunk(0))
+        recorder.note("label", time.time(), of="pseudo-1", whose="pseudo-1")
+        recorder.meet("pseudo-2")
+        recorder.put(chunk(25))
+        recorder.note("label", time.time(), of="pseudo-1", whose="pseudo-1")
+        recorder.note("label", time.time(), of="pseudo-2", whose="pseudo-2")
+    assert labels_of(shelf, "pseudo-1") == ["pseudo-1"]
+    assert labels_of(shelf, "pseudo-2") == ["pseudo-2"]
+
+
+def test_labels_that_found_no_room_wait_for_their_own_persons_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.recorder._LOOK_S", 0.1)
+    shelf, alarms = Shelf(tmp_path / "r", Settings(max_gib=1e-6, min_free_mib=1)), Alarms()
+    filler = shelf.folder / "filler.xdf"
+    filler.write_bytes(bytes(10_000))
+    with Recorder("s", "pseudo-1", shelf, alarms) as recorder:
+        recorder.note("source", time.time(), state="online")
+        recorder.put(chunk(0))
+        recorder.note("label", time.time(), of="pseudo-1", whose="pseudo-1")
+        until(lambda: recorder.unrecorded == 25)
+        recorder.meet("pseudo-2")
+        filler.unlink()
+        until(lambda: (recorder.put(chunk(25)), recorder.recorded)[1])
+    assert labels_of(shelf, "pseudo-2") == []
+    (path,) = shelf.folder.iterdir()
+    assert [told["state"] for _, told in streams(path)[1] if told["event"] == "source"] == ["online"]
+
+
+def test_a_window_that_is_read_while_another_person_is_named_is_no_label_of_theirs(
+    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on, read = threading.Event(), threading.Event(), Reader.read
+
+    def held(self: Reader, *given: Any) -> Any:
+        reading.set()
+        assert go_on.wait(60)
+        return read(self, *given)
+
+    monkeypatch.setattr(Reader, "read", held)
+    folder = tmp_path / "state" / "recordings"
+
+    async def body() -> None:
+        toml = stream("bed", 'kind = "simulator", period_s = 8', "calibration_s = 4\nrecord = true")
+        toml += "[recording]\nmin_free_mib = 1\n"
+        async with (
+            listening(mosquitto.port) as ear,
+            serving(configuration(tmp_path, mosquitto.port, toml)) as running,
+        ):
+            assert await asyncio.to_thread(reading.wait, 60)
+            assert (await command(ear, "bed", "patient", b'{"subject": "pseudo-2"}'))["ok"]
+            await asyncio.to_thread(until, lambda: list(folder.glob("pseudo-2_*")))
+            go_on.set()
+            await ear.until(lambda: ear.under("bed/emotion"), 60)
+            await running.finish()
+            assert ear.under("bed/emotion")[0]["subject"] == "pseudo-unknown"
+            own = {m["window"]["end"] for m in ear.under("bed/emotion") if m["subject"] == "pseudo-2"}
+            (path,) = folder.glob("pseudo-2_*")
+            assert {told["end"] for _, told in streams(path)[1] if told["event"] == "label"} <= own
+
+    asyncio.run(body())
 
 
 def test_files_rotate_by_size_and_lose_nothing_in_between(tmp_path: Path) -> None:
