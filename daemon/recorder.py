@@ -147,8 +147,6 @@ class Recorder:
             if self._lack:
                 self._end("no room")
                 self._alarms.begin(self._alarm, f"{self._stream} is not recorded: {self._lack}")
-            else:
-                self._alarms.end(self._alarm)
         return not self._lack
 
     def _open(self, chunk: Chunk) -> RecordingFile:
@@ -173,13 +171,20 @@ class Recorder:
                 self._file.sync()
             except OSError as why:
                 self._fail(None, str(why.strerror or why))
+            else:
+                # Not sooner: a disk may say that it has room, as under a quota, and take nothing.
+                self._alarms.end(self._alarm)
 
     def _end(self, why: str) -> None:
         file, self._file = self._file, None
         if file is None:
             return
         try:
-            file.close()
+            if file.samples:
+                file.close()
+            else:
+                self.files -= 1
+                file.discard()
         except OSError as error:
             log.error("recording is not ended properly", file=str(file.path), reason=str(error))
         else:

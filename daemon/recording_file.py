@@ -65,7 +65,7 @@ class RecordingFile:
             self._write(xdf.stream_header(_EEG, eeg))
             self._write(xdf.stream_header(_EVENTS, events | {"channel_format": "string"}))
         except OSError:
-            self.abandon()
+            self.discard()
             raise
 
     def fits(self, chunk: Chunk) -> bool:
@@ -115,9 +115,14 @@ class RecordingFile:
             self._write(xdf.stream_footer(_EVENTS, *self._event_times, self._events))
             self.sync()
         finally:
-            self.abandon()
+            self._abandon()
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
+        """For a file that has come to hold nothing: it is no more."""
+        self._abandon()
+        self.path.unlink(missing_ok=True)
+
+    def _abandon(self) -> None:
         """Leaves it as it is, readable up to its last whole chunk."""
         if self._file >= 0:
             file, self._file = self._file, -1

@@ -19,7 +19,7 @@ import pytest
 import pyxdf
 from broker import Mosquitto, listening
 from node import bundle, command, configuration, reader, serving, stream
-from small_disk import small_disk
+from small_disk import fill, small_disk
 from waiting import until
 
 from daemon.alarms import Alarms
@@ -309,6 +309,44 @@ def test_a_disk_that_fills_leaves_readable_files_and_counts(
     recording = open_recording(first)
     (segment,) = recording.segments
     assert np.array_equal(segment.data[0], np.arange(segment.n_samples))
+
+
+def test_a_disk_that_claims_room_and_takes_nothing_keeps_one_alarm_and_no_empty_files(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.recorder._LOOK_S", 0.05)
+    shelf, alarms, changes = Shelf(disk / "r", Settings(min_free_mib=0)), Alarms(), []
+    filler = fill(disk)
+    assert not shelf.lack()
+    with Recorder("s", "pseudo-1", shelf, alarms) as recorder:
+        alarms.on_change = lambda: changes.append(alarms.lines)
+        n = 0
+
+        def put() -> int:
+            nonlocal n
+            recorder.put(chunk(25 * n))
+            n += 1
+            return n
+
+        # Tried again ever so often: each time it is looked for room.
+        until(lambda: put() and recorder.unrecorded >= 25 * 30)
+        assert len(changes) == len(changes[0]) == 1 and "make room" in changes[0][0]
+        assert list(shelf.folder.iterdir()) == [] and recorder.files == 0
+        filler.unlink()
+        until(lambda: put() and not alarms.lines)
+        assert len(changes) == 2 and recorder.recorded
+    assert recorder.recorded + recorder.unrecorded == 25 * n
+    assert sum(open_recording(path).n_samples for path in shelf.folder.iterdir()) == recorder.recorded
+
+
+def test_a_file_that_got_no_sample_is_removed(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.recorder._LOOK_S", 0.05)
+    shelf, alarms = Shelf(disk / "r", Settings(min_free_mib=0)), Alarms()
+    with Recorder("s", "pseudo-1", shelf, alarms) as recorder:
+        recorder.put(chunk(0, 20_000))  # its header finds room, its samples do not
+        until(lambda: alarms.lines)
+    assert list(shelf.folder.iterdir()) == []
+    assert (recorder.recorded, recorder.unrecorded, recorder.files) == (0, 20_000, 0)
 
 
 def test_names_from_anywhere_make_harmless_files(tmp_path: Path) -> None:
