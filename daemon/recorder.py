@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections import deque
@@ -23,6 +24,7 @@ _WRITE_S = 0.2
 _SYNC_S = 0.8
 # How often it is looked whether there is room, seconds.
 _LOOK_S = 10.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # Events that wait for a file.
 _MOST_EARLY = 100
 
@@ -102,40 +104,49 @@ class Recorder:
             for item in items:
                 try:
                     self._take(item)
-                except OSError as why:
-                    self._fail(item, str(why.strerror or why))
+                except Exception as why:  # a thread that died would lose the rest without a word
+                    self._fail(why)
             if wearer != self._subject:
                 self._end("another subject")
             self._sync()
         self._end("stopped")
 
     def _take(self, item: Samples | Event) -> None:
-        if isinstance(item, Event):
+        if isinstance(item, Samples):
+            if item.of != self._subject:
+                self._end("another subject")
+                self._subject = item.of
+            self._keep(item.chunk)
+        else:
             # What comes before the first sample, as that the source is online, waits for its file.
             self._early.append(item)
-            if self._file is not None:
-                self._tell(self._file)
-            return
-        if item.of != self._subject:
-            self._end("another subject")
-            self._subject = item.of
-        if self._may():
-            file = self._open(item.chunk)
-            file.add(item.chunk)
-            self._tell(file)
-            self.recorded += item.chunk.n_samples
-        else:
-            self._untaken += item.chunk.n_samples
+        if self._file is not None:
+            self._tell(self._file)
+
+    def _keep(self, chunk: Chunk) -> None:
+        kept = False
+        try:
+            if self._may():
+                self._open(chunk).add(chunk)
+                kept = True
+        finally:
+            if kept:
+                self.recorded += chunk.n_samples
+            else:
+                self._untaken += chunk.n_samples
 
     def _tell(self, file: RecordingFile) -> None:
         others = 0
         while self._early:
-            event = self._early[0]
-            if event.of in (None, self._subject):
+            event = self._early.popleft()
+            if event.of not in (None, self._subject):
+                others += 1  # of a window that was read, or waited for room, until after its wearer had gone
+                continue
+            try:
                 file.note(event.event, event.about, event.at)
-            else:  # of a window that was read, or waited for room, until after its wearer had gone
-                others += 1
-            self._early.popleft()
+            except OSError:
+                self._early.appendleft(event)
+                raise
         if others:
             log.info("events not recorded: their wearer has gone", stream=self._stream, events=others)
 
@@ -169,8 +180,8 @@ class Recorder:
             self._synced = now
             try:
                 self._file.sync()
-            except OSError as why:
-                self._fail(None, str(why.strerror or why))
+            except Exception as why:
+                self._fail(why)
             else:
                 # Not sooner: a disk may say that it has room, as under a quota, and take nothing.
                 self._alarms.end(self._alarm)
@@ -185,16 +196,20 @@ class Recorder:
             else:
                 self.files -= 1
                 file.discard()
-        except OSError as error:
+        except Exception as error:
             log.error("recording is not ended properly", file=str(file.path), reason=str(error))
         else:
             log.info("recording ended", file=str(file.path), samples=file.samples, reason=why)
 
-    def _fail(self, item: Samples | Event | None, why: str) -> None:
+    def _fail(self, why: Exception) -> None:
         """The labels go on whatever happens here; it is tried again when it is next looked for room."""
-        self._lack = why
+        if isinstance(why, OSError):
+            self._lack = f"{why.strerror or why}: make room"
+            if why.errno not in _NO_ROOM:
+                self._lack = f"{why.strerror or why}: look at the disk of {self._shelf.folder}"
+        else:
+            log.error("recorder failed", stream=self._stream, exc_info=why)
+            self._lack = f"{type(why).__name__}: {why}: an error of the program, the log has it whole"
         self._looked = time.monotonic()
-        if isinstance(item, Samples):
-            self._untaken += item.chunk.n_samples
-        self._end(why)
-        self._alarms.begin(self._alarm, f"{self._stream} is not recorded: {why}: make room")
+        self._end(self._lack)
+        self._alarms.begin(self._alarm, f"{self._stream} is not recorded: {self._lack}")

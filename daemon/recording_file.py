@@ -42,9 +42,9 @@ class RecordingFile:
         self._offset_at = self._boundary_at = -np.inf
         self._segment: int | None = None
         self._next_sample = first.first_sample
+        begun = datetime.fromtimestamp(first.time, UTC)
         # Others have no business with it; and one that is there already is never touched.
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        begun = datetime.fromtimestamp(first.time, UTC)
         channel = {"unit": "microvolts", "type": "EEG"}
         try:
             self._write(xdf.file_header({"datetime": begun.isoformat()}))
@@ -64,7 +64,7 @@ class RecordingFile:
             events = {"name": f"{stream}-events", "type": EVENTS, "channel_count": "1", "nominal_srate": "0"}
             self._write(xdf.stream_header(_EEG, eeg))
             self._write(xdf.stream_header(_EVENTS, events | {"channel_format": "string"}))
-        except OSError:
+        except Exception:
             self.discard()
             raise
 

@@ -349,6 +349,30 @@ def test_a_file_that_got_no_sample_is_removed(disk: Path, monkeypatch: pytest.Mo
     assert (recorder.recorded, recorder.unrecorded, recorder.files) == (0, 20_000, 0)
 
 
+def test_whatever_the_recorder_fails_at_is_an_alarm_and_counted_and_it_goes_on(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.recorder._LOOK_S", 0.05)
+    alarms = Alarms()
+    with Recorder("s", "pseudo-1", shelf, alarms) as recorder:
+        recorder.put(chunk(0, time=1e12))  # no calendar has that year
+        until(lambda: alarms.lines)
+        (line,) = alarms.lines
+        assert line.startswith("s is not recorded: ValueError: year") and "\n" not in line
+        assert recorder.unrecorded == 25
+        recorder.note("source", time.time(), detail=object())  # no JSON can hold that
+        n = 1
+
+        def put() -> None:
+            nonlocal n
+            recorder.put(chunk(25 * n))
+            n += 1
+
+        until(lambda: (put(), recorder.recorded >= 50 and not alarms.lines)[1])
+    assert recorder.recorded + recorder.unrecorded == 25 * n
+    assert sum(open_recording(path).n_samples for path in shelf.folder.iterdir()) == recorder.recorded
+
+
 def test_names_from_anywhere_make_harmless_files(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "r", Settings(min_free_mib=1))
     for name in ("../../etc/passwd", "a/b\0c", "", "…", "x" * 500, ".hidden", "a b"):
