@@ -74,9 +74,14 @@ class Bed:
         self._meet(message.subject)
 
     def told_reading(self, message: Emotion) -> None:
-        """A repeated one changes nothing; a step in the numbers is counted as missed."""
+        """A repeated one changes nothing; a step in the numbers is counted as missed.
+
+        Raises ValueError, and takes in nothing, where the label is none of those that have a probability.
+        """
         if message.seq == self._seq:
             return
+        p = message.p_smooth or message.p
+        shown = -1 if message.label is None else list(p).index(message.label)
         if self._seq and message.seq > self._seq:
             self.missed += message.seq - self._seq - 1
         self._seq = message.seq
@@ -88,10 +93,7 @@ class Bed:
         elif before is None or message.label != before.label:
             self._label_since = end
         self._reading = None if self._is_past(end) else message
-        labels = list(message.p_smooth or message.p)
-        p = message.p_smooth or message.p
-        shown = -1 if message.label is None else labels.index(message.label)
-        self._points.append((round(end, 2), shown, tuple(round(p[label], 3) for label in labels)))
+        self._points.append((round(end, 2), shown, tuple(round(one, 3) for one in p.values())))
         self.changed |= {"reading", "point"}
 
     def told_quality(self, message: Quality) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 import structlog
 
+from daemon.config_errors import one_line
 from daemon.decoding import AnyMessage
 from daemon.messages import (
     Emotion,
@@ -20,7 +21,7 @@ from daemon.messages import (
     WindowMessage,
     unix,
 )
-from daemon.monitor.bed import DETAILS, Bed
+from daemon.monitor.bed import DETAILS, ON_CARD, Bed, Part
 from daemon.monitor.settings import Ward as WardSettings
 from daemon.monitor.truth import NodeView, Patience, judge
 from daemon.record_messages import DraftMessage, SignedMessage
@@ -93,16 +94,12 @@ class Ward:
         return {
             "now": now,
             "broker_lost": self.broker_lost,
-            "beds": {bed.key: bed.card(None, bed.attention(self._labels, now)) for bed in self.beds.values()},
+            "beds": {bed.key: self._card(bed, None, now) for bed in self.beds.values()},
         }
 
     def changes(self, beds: Iterable[Bed], now: float) -> dict[str, Any]:
         """Of cards; empty where only details changed."""
-        return {
-            bed.key: bed.card(bed.changed - DETAILS, bed.attention(self._labels, now))
-            for bed in beds
-            if bed.changed - DETAILS
-        }
+        return {bed.key: self._card(bed, bed.changed - DETAILS, now) for bed in beds if bed.changed - DETAILS}
 
     def _node(self, place: tuple[str, str], message: NodeStatus, retained: bool, now: float) -> None:
         told_at: float | None = min(unix(message.time), now)
@@ -154,4 +151,22 @@ class Ward:
 
     def _judge(self, bed: Bed, now: float) -> None:
         node = self._nodes.get((bed.site, bed.node), NodeView())
-        bed.see(judge(node, bed.status, bed.heard, self.broker_lost, self._patience, now))
+        try:
+            bed.see(judge(node, bed.status, bed.heard, self.broker_lost, self._patience, now))
+        except Exception as why:
+            self._begin_anew(bed, why, now)
+
+    def _card(self, bed: Bed, parts: Set[Part] | None, now: float) -> dict[str, Any]:
+        try:
+            return bed.card(parts, bed.attention(self._labels, now))
+        except Exception as why:
+            bed = self._begin_anew(bed, why, now)
+            return bed.card(None, bed.attention(self._labels, now))
+
+    def _begin_anew(self, bed: Bed, why: Exception, now: float) -> Bed:
+        """In place of a bed that cannot be shown, as if nothing had been heard of it: it is `unknown` until
+        it speaks again, and takes no other bed's screen with it."""
+        log.error("a bed cannot be shown and begins anew", bed=bed.key, reason=one_line(repr(why))[:200])
+        self.beds[bed.key] = fresh = Bed(bed.site, bed.node, bed.stream, now)
+        fresh.changed |= ON_CARD | DETAILS
+        return fresh

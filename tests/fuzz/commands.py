@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemon.authority import Authority
 from daemon.commands import Commands, Patient
 from daemon.door import Door
-from daemon.messages import NodeStatus, Response, encode
+from daemon.messages import NodeStatus, Response, encode, stamped
 from daemon.nonces import Nonces
 from daemon.outbox import Outbox
 from daemon.post import Post
@@ -47,7 +47,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "replay-outbox": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "topics": ["+/emotion"]},
 }
 MESSAGES = [
-    msgspec.json.decode(encode(message))
+    msgspec.json.decode(encode(stamped(message, 1, 0.0)))
     for message in (NodeStatus(state="online"), Response(stream="bed", verb="ask", ok=True, detail="x"))
 ]
 

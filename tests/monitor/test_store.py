@@ -68,7 +68,8 @@ def test_a_record_that_is_not_what_it_says_is_not_kept(tmp_path: Path) -> None:
     about = {"id": draft.id, "version": 1, "status": "preliminary", "sha256": digest(draft), "label": ""}
     message = {
         "schema": "eegcopilot.draft/1", "subject": "pseudo-1", "episode": "e", "trigger": "t", "draft": about,
-        "record": json.loads(encode(draft)), "fhir": None, "audit": {"entry": 1, "hash": ""}, "time": "",
+        "record": json.loads(encode(draft)), "fhir": None, "audit": {"entry": 1, "hash": ""},
+        "time": iso(NOW),
     }  # fmt: skip
 
     def sent(**more: object) -> bytes:
@@ -116,7 +117,7 @@ def test_failures_double_the_wait_and_a_good_login_does_not_clear_the_address() 
 
 
 def status(state: str, since: float = NOW - 100, subject: str = "pseudo-1") -> StreamStatus:
-    return StreamStatus(state=state, since=iso(since), detail="", subject=subject)  # type: ignore[arg-type]
+    return StreamStatus(state=state, since=iso(since), detail="", subject=subject, time=iso(NOW))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,11 @@ class Stack:
             for name, role, signer in USERS:
                 store.accounts.put(name, role, signer, PASSWORD.format(name))
         self.node = Process(folder, "node", "run", "node.toml") if streams else None
-        self.monitor = Process(folder, "monitor", "monitor", "--config", "monitor.toml")
+        self.start_monitor()
+
+    def start_monitor(self) -> None:
+        """Returns when it answers."""
+        self.monitor = Process(self.folder, "monitor", "monitor", "--config", "monitor.toml")
         try:
             until(self._answers, 120, "the monitor answers")
         except AssertionError:

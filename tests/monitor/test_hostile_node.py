@@ -1,0 +1,88 @@
+"""A node that lies or floods, heard by a real monitor: the other beds' screens go on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from broker import Mosquitto
+from paho.mqtt.enums import CallbackAPIVersion
+from stack import Client, Stack, until
+
+from daemon.messages import StreamStatus, encode, iso, stamped
+
+BASE = "eegcopilot/v1/north"
+HEAD: dict[str, Any] = {"id": "x", "seq": 1, "subject": "pseudo-1"}
+MODEL = {"model": {"id": "m", "sha256": ""}}
+
+
+@pytest.fixture(scope="module")
+def lonely(ward_broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A monitor whose nodes are the tests themselves."""
+    stack = Stack(tmp_path_factory.mktemp("lonely"), ward_broker, "")
+    yield stack
+    stack.end()
+
+
+@pytest.fixture
+def node(ward_broker: Mosquitto) -> Iterator[paho.Client]:
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client.connect("127.0.0.1", ward_broker.port)
+    client.loop_start()
+    yield client
+    client.disconnect()
+    client.loop_stop()
+
+
+def say(node: paho.Client, topic: str, payload: bytes | dict[str, Any], retain: bool = False) -> None:
+    """Returns when the broker has it."""
+    raw = payload if isinstance(payload, bytes) else json.dumps({"time": iso(time.time())} | payload).encode()
+    node.publish(f"{BASE}/{topic}", raw, 1, retain).wait_for_publish(10)
+
+
+def online() -> bytes:
+    now = time.time()
+    told = StreamStatus(state="online", since=iso(now), detail="", subject="pseudo-2")
+    return encode(stamped(told, 1, now))
+
+
+def hears(stack: Stack, node: paho.Client, bed: str) -> None:
+    """Until a bed that speaks now is on the screen: everything said before has been dealt with."""
+    say(node, f"{bed}/status", online())
+    wall = Client(stack.port).log_in("wall")
+    until(lambda: f"north/{bed}" in wall.whole()["beds"], 30, f"{bed} is shown")
+
+
+def episode(**more: object) -> dict[str, Any]:
+    now = iso(time.time())
+    told = {"schema": "eegcopilot.episode/1", "episode": "e", "phase": "begin", "label": "calm",
+            "start": now, "end": now, "readings": 1, "p_mean": 0.5}  # fmt: skip
+    return HEAD | MODEL | told | more
+
+
+def emotion(**more: object) -> dict[str, Any]:
+    now = iso(time.time())
+    told = {"schema": "eegcopilot.emotion/1", "label": "calm", "p": {"calm": 0.9, "stress": 0.1},
+            "window": {"start": now, "end": now, "gap_pct": 0, "clock_unc_ms": 0}, "p_smooth": {},
+            "abstained": False, "reason": "", "quality": 1,
+            "latency_ms": {"label": 1, "total": 1}}  # fmt: skip
+    return HEAD | MODEL | told | more
+
+
+def test_times_that_are_none_end_no_screen(lonely: Stack, node: paho.Client) -> None:
+    lie = HEAD | {"schema": "eegcopilot.stream-status/1", "state": "offline", "since": "never", "detail": ""}
+    say(node, "room-1/bed-1/status", lie, retain=True)
+    say(node, "room-1/bed-1/episode", episode(start="x", end="x"))
+    say(node, "room-1/bed-1/emotion", emotion())
+    try:
+        hears(lonely, node, "room-2/bed-1")
+        # What was retained comes again at the next start.
+        assert lonely.monitor.end() == 0
+        lonely.start_monitor()
+        hears(lonely, node, "room-2/bed-2")
+    finally:
+        say(node, "room-1/bed-1/status", b"", retain=True)
