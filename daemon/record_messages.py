@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from daemon.messages import Message
 
 # Where only the pointer is sent. Not None: msgspec reads no union with Raw in it.
 NOTHING = Raw(b"null")
+
+# Of a record: counted up by one with each decision, and an integer to whoever stores it.
+Version = Annotated[int, Meta(ge=1, lt=2**31)]
 
 
 class AuditHead(Struct, frozen=True):
@@ -22,7 +27,7 @@ class RecordRef(Struct, frozen=True):
     """A version of a record. sha256: of its encoding."""
 
     id: str
-    version: int
+    version: Version
     status: str
     sha256: str
     label: str

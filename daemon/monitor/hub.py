@@ -86,8 +86,10 @@ class Hub:
         loop, events = asyncio.get_running_loop(), Allowance(*EVENTS)
         tick = loop.time() + TICK_S
         while True:
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), max(0.0, tick - loop.time()))
+                async with asyncio.timeout_at(tick):
+                    await self._news.wait()
             if self._news.is_set():
                 await asyncio.sleep(events.wait_s(loop.time()))
                 events.take(loop.time())

@@ -149,7 +149,8 @@ class Listener:
 
     async def _answered(self, pending: _Pending) -> Response:
         try:
-            return await asyncio.wait_for(pending.done, ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                return await pending.done
         except TimeoutError:
             raise CommandError(_SILENT) from None
 
@@ -178,10 +179,14 @@ class Listener:
             message = decode(bytes(raw.payload))
             self._settle(message, getattr(raw.properties, "CorrelationData", None))
             self._hear(raw.topic.value, message, bool(raw.retain))
-        except ValueError as why:  # no JSON, no message of ours, or times that are none
+        except (ValueError, OverflowError) as why:  # no JSON, no message of ours, or numbers that are none
             # An empty one clears what was retained.
             if raw.payload and self._warnings.take(time.monotonic()):
                 log.warning("not understood", topic=raw.topic.value, reason=one_line(str(why))[:200])
+        except Exception as why:
+            # `ended` raises it too, and so ends the monitor: a page that hears nothing more must not stay.
+            log.error("a message ends the monitor", topic=raw.topic.value, reason=one_line(repr(why))[:200])
+            raise
 
     def _settle(self, message: AnyMessage, mark: bytes | None) -> None:
         pending = self._pending.get(mark) if isinstance(mark, bytes) else None

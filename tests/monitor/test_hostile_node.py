@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -86,3 +88,41 @@ def test_times_that_are_none_end_no_screen(lonely: Stack, node: paho.Client) -> 
         hears(lonely, node, "room-2/bed-2")
     finally:
         say(node, "room-1/bed-1/status", b"", retain=True)
+
+
+def draft(**about: object) -> dict[str, Any]:
+    """Of which only the name travels."""
+    told = {"id": "d", "version": 1, "status": "preliminary", "sha256": "0" * 64, "label": ""} | about
+    return HEAD | {"schema": "eegcopilot.draft/1", "episode": "e", "trigger": "t", "draft": told,
+                   "record": None, "fhir": None, "audit": {"entry": 1, "hash": ""}}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [2**63, 2**31, 0])
+def test_a_version_that_no_record_has_is_not_taken_in(lonely: Stack, node: paho.Client, version: int) -> None:
+    say(node, "room-1/bed-1/emr/draft", draft(id=f"v{version}", version=version))
+    say(node, "room-1/bed-1/emr/draft", draft(id=f"after-v{version}"))
+    hears(lonely, node, f"room-2/after-{version}")
+    lee = Client(lonely.port).log_in("dr.lee")
+    kept = {one["id"] for one in lee.get("/api/beds/north/room-1/bed-1/records").json["records"]}
+    assert f"after-v{version}" in kept and f"v{version}" not in kept
+
+
+def test_a_monitor_that_can_hear_no_more_ends_so_that_it_is_started_anew(
+    ward_broker: Mosquitto, node: paho.Client, tmp_path: Path
+) -> None:
+    stack = Stack(tmp_path, ward_broker, "", way='name = "other"')
+    try:
+        hears(stack, node, "room-1/bed-1")
+        with sqlite3.connect(stack.database) as db:
+            db.execute("drop view heard")
+        db.close()
+        say(node, "room-1/bed-1/emr/draft", draft())
+        assert stack.monitor.wait() == 1
+        said = [
+            line
+            for line in stack.monitor.log.read_text().splitlines()
+            if "a message ends the monitor" in line
+        ]
+        assert len(said) == 1 and "no such table: heard" in said[0]
+    finally:
+        stack.end()

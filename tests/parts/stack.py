@@ -80,6 +80,10 @@ class Process:
     def end(self, number: int = signal.SIGTERM) -> int:
         if self._process.poll() is None:
             self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended by itself."""
         return self._process.wait(20)
 
 
