@@ -28,7 +28,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 def application(
     web: Web, store: Store, ward: Ward, hub: Hub, listener: Listener, sealer: Sealer, sessions: Sessions
 ) -> Starlette:
-    gate = Gate(sessions, web.secure, store.note)
+    gate = Gate(sessions, web.secure, store.refusals)
     doors = Doors(store, sessions, gate)
     routes = [
         *doors.routes(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -14,9 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.config_errors import explain
+from daemon.monitor.refusals import Refusals
 from daemon.monitor.roles import Action, may
 from daemon.monitor.sessions import Session, Sessions, genuine
-from daemon.rates import Allowance
 
 MAX_BODY_BYTES = 65536
 
@@ -37,8 +36,6 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _YEAR_S = 31536000
-# At once, and then one every so many seconds: whoever asks without end must not fill the disk.
-_NOTES = (60, 10.0)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -79,13 +76,12 @@ class Headers:
 
 
 class Gate:
-    """Who is asking, and may they. secure: cookies travel over TLS only. note: enters what a role forbids."""
+    """Who is asking, and may they. secure: cookies travel over TLS only."""
 
-    def __init__(self, sessions: Sessions, secure: bool, note: Callable[..., None]) -> None:
+    def __init__(self, sessions: Sessions, secure: bool, refusals: Refusals) -> None:
         self._sessions = sessions
         self._secure = secure
-        self._note = note
-        self._notes = Allowance(*_NOTES)
+        self._refusals = refusals
         # The prefix ties the cookie to this very host and to TLS (RFC 6265bis, 4.1.3.2).
         self._cookie = "__Host-eeg-monitor" if secure else "eeg-monitor"
 
@@ -100,8 +96,8 @@ class Gate:
         """For whatever only reads. Raises RefusalError (401, 403)."""
         session = self.session(request)
         if not may(session.account.role, action):
-            if self._notes.take(time.monotonic()):
-                self._note(session.account.name, "refused", action=action)
+            name = session.account.name
+            self._refusals.enter(f"account {name}", name, "refused", action=action)
             raise RefusalError(403, f"a {session.account.role} may not do this: {action}")
         return session
 

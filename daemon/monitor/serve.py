@@ -14,6 +14,7 @@ import uvicorn
 from daemon.decoding import AnyMessage
 from daemon.errors import CommandError, ConfigError
 from daemon.monitor.app import application
+from daemon.monitor.bed import Bed
 from daemon.monitor.hub import Hub
 from daemon.monitor.listener import Listener
 from daemon.monitor.sealing import Sealer
@@ -107,15 +108,17 @@ class Monitor:
                 if before.subject == bed.subject:
                     bed.remember(before.id, before.version, before.status, before.told)
             if isinstance(message, DraftMessage | SignedMessage):
-                self._keep(bed.key, message)
+                self._keep(bed, message)
         self._hub.wake()
 
-    def _keep(self, bed: str, message: DraftMessage | SignedMessage) -> None:
+    def _keep(self, bed: Bed, message: DraftMessage | SignedMessage) -> None:
+        draft = message.draft.id
         try:
-            self._store.keep(bed, message)
+            self._store.keep(bed.key, message)
         except CommandError as why:
-            log.error("a record is not taken", bed=bed, draft=message.draft.id, reason=str(why))
-            self._store.note(bed, "record refused", record=message.draft.id, why=str(why))
+            node = f"node {bed.site}/{bed.node}"
+            if self._store.refusals.enter(node, bed.key, "record refused", record=draft, why=str(why)):
+                log.error("a record is not taken", bed=bed.key, draft=draft, reason=str(why))
 
     def _state(self, online: bool) -> None:
         self._ward.broker(online, time.time())

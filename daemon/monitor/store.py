@@ -17,6 +17,7 @@ from daemon.audit import Audit
 from daemon.errors import CommandError, OutboxError
 from daemon.monitor.accounts import TABLE as ACCOUNTS
 from daemon.monitor.accounts import Accounts
+from daemon.monitor.refusals import Refusals
 from daemon.record_messages import DraftMessage, SignedMessage
 from daemon.transaction import transaction
 from pipeline.drafts.record import Draft, decode
@@ -67,12 +68,16 @@ class Store:
         except (OSError, sqlite3.Error) as why:
             raise OutboxError(f"monitor {file}: {why}: is another monitor using it?") from None
         self.accounts = Accounts(self._db)
+        self.refusals = Refusals(self.note)
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._db.close()
+        try:
+            self.refusals.close()
+        finally:
+            self._db.close()
 
     def note(self, who: str, deed: str, **detail: Any) -> None:
         """Enters a deed into the trail."""

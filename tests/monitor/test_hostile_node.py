@@ -107,6 +107,32 @@ def test_a_version_that_no_record_has_is_not_taken_in(lonely: Stack, node: paho.
     assert f"after-v{version}" in kept and f"v{version}" not in kept
 
 
+def entered(stack: Stack, deed: str) -> list[dict[str, Any]]:
+    """What the monitor's trail says of it, in order."""
+    with sqlite3.connect(stack.database) as db:
+        rows = [json.loads(row[0]) for row in db.execute("select entry from audit order by number")]
+    db.close()
+    return [one for one in rows if one["action"] == deed]
+
+
+def test_a_flood_of_bad_records_leaves_a_count_and_other_nodes_their_entries(
+    lonely: Stack, node: paho.Client
+) -> None:
+    for n in range(300):
+        say(node, "room-3/bed-1/emr/draft", draft(id=f"bad-{n}") | {"record": {}})
+    say(node, "room-4/bed-1/emr/draft", draft(id="bad") | {"record": {}})
+    hears(lonely, node, "room-4/bed-2")
+    refused = entered(lonely, "record refused")
+    flood = [one["detail"] for one in refused if one["actor"] == "north/room-3/bed-1"]
+    assert 60 <= len(flood) < 150
+    assert len(refused) == len(flood) + 1
+    assert lonely.monitor.end() == 0
+    rest = entered(lonely, "refusals left out")[-1]["detail"]
+    assert rest["source"] == "node north/room-3"
+    assert len(flood) + sum(one.get("left_out_before", 0) for one in flood) + rest["left_out"] == 300
+    lonely.start_monitor()
+
+
 def test_a_monitor_that_can_hear_no_more_ends_so_that_it_is_started_anew(
     ward_broker: Mosquitto, node: paho.Client, tmp_path: Path
 ) -> None:
