@@ -162,8 +162,9 @@ class Bedside:
         elif heard.sha256 != given.sha256:
             why = "the hash is not that of the version that is kept here: read it again"
         if why:
-            self._store.note(
-                session.account.name, "signature refused", bed=bed.key, record=given.draft, why=why
+            name = session.account.name
+            self._store.refusals.enter(
+                f"account {name}", name, "signature refused", bed=bed.key, record=given.draft, why=why
             )
             raise RefusalError(409, why)
 

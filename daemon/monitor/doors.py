@@ -89,10 +89,15 @@ class Doors:
         """A one-time address, as the demo prints it."""
         same_origin(request)
         given = await body(request, Link)
-        name = self._sessions.redeem(given.token, time.monotonic())
+        now = time.monotonic()
+        # Nobody guesses a token; but each one costs an entry, and would for ever.
+        keys = f"link from {_address(request)}", f"address {_address(request)}"
+        self._heard_now(keys, now)
+        name = self._sessions.redeem(given.token, now)
         account = None if name is None else self._store.accounts.get(name)
         if account is None or account.disabled:
-            self._store.note("", "login refused", address=_address(request), why="one-time address")
+            self._throttle.failed(*keys, now)
+            self._refused("", "login", request, "one-time address")
             raise RefusalError(401, "this address was used already, or is too old: log in")
         return self._enter(request, account, "login by one-time address")
 
@@ -150,19 +155,28 @@ class Doors:
 
     async def prove(self, request: Request, name: str, password: str, what: str) -> None:
         """That it is this person. Raises RefusalError (401, 429)."""
-        account, address = f"account {name}", f"address {_address(request)}"
+        keys = f"account {name}", f"address {_address(request)}"
         now = time.monotonic()
-        wait = self._throttle.wait_s(account, address, now)
-        if wait > 0:
-            raise RefusalError(429, f"too many attempts: try again in {wait:.0f} s", retry_s=wait)
+        self._heard_now(keys, now)
         # Counted before it is known: many at once must not slip through together.
-        self._throttle.failed(account, address, now)
+        self._throttle.failed(*keys, now)
         async with self._hashing:
             right = await asyncio.to_thread(matches, self._store.accounts.hash_of(name), password)
         if not right:
-            self._store.note(name[:64], f"{what} refused", address=_address(request), why="name or password")
+            self._refused(name[:64], what, request, "name or password")
             raise RefusalError(401, "name or password is wrong")
-        self._throttle.succeeded(account, address, now)
+        self._throttle.succeeded(*keys, now)
+
+    def _heard_now(self, keys: tuple[str, str], now: float) -> None:
+        """Raises RefusalError (429) where there were too many failures."""
+        wait = self._throttle.wait_s(*keys, now)
+        if wait > 0:
+            raise RefusalError(429, f"too many attempts: try again in {wait:.0f} s", retry_s=wait)
+
+    def _refused(self, name: str, what: str, request: Request, why: str) -> None:
+        # Whoever signs has logged in; at the door stand strangers, who must not crowd that out of the trail.
+        source = "door" if what == "login" else f"account {name}"
+        self._store.refusals.enter(source, name, f"{what} refused", address=_address(request), why=why)
 
     def _enter(self, request: Request, account: Account, how: str) -> Response:
         value, session = self._sessions.begin(account, time.monotonic())

@@ -160,3 +160,12 @@ def test_every_deed_is_in_the_trail_and_a_change_of_it_is_seen(ward: Stack, beds
         db.execute("update audit set entry=replace(entry, 'root', 'evil') where number=?", (verdict.entries,))
     db.close()
     assert verify(copy).bad is not None
+
+
+def test_one_time_addresses_cannot_be_tried_without_end(ward: Stack, visitor: Client) -> None:
+    answers = [visitor.post("/api/link", {"token": f"guess-{n}"}) for n in range(60)]
+    assert {answer.status for answer in answers} == {401, 429}
+    assert answers[-1].status == 429 and int(answers[-1].headers["Retry-After"]) >= 1
+    entries = Client(ward.port).log_in("root").get("/api/audit").json["entries"]
+    tried = [one for one in entries if one["detail"].get("why") == "one-time address"]
+    assert len(tried) == sum(answer.status == 401 for answer in answers) < 30
