@@ -29,12 +29,16 @@ _HASHER = argon2.PasswordHasher()
 
 
 class Account(Struct, frozen=True):
-    """signer: the id under which this person's signatures stand in records; empty for none."""
+    """signer: the id under which this person's signatures stand in records; empty for none.
+
+    changed: UTC seconds, when anything of it was, the password too.
+    """
 
     name: str
     role: Role
     signer: str
     disabled: bool
+    changed: float
 
 
 class Accounts:
@@ -47,12 +51,12 @@ class Accounts:
     def all(self) -> list[Account]:
         return [
             _account(row)
-            for row in self._db.execute("select name,role,signer,disabled from account order by name")
+            for row in self._db.execute("select name,role,signer,disabled,changed from account order by name")
         ]
 
     def get(self, name: str) -> Account | None:
         row = self._db.execute(
-            "select name,role,signer,disabled from account where name=?", (name,)
+            "select name,role,signer,disabled,changed from account where name=?", (name,)
         ).fetchone()
         return None if row is None else _account(row)
 
@@ -80,9 +84,9 @@ class Accounts:
             "insert into account(name,role,signer,hash,changed) values(?,?,?,?,?) on conflict(name) do update"
             " set role=excluded.role, signer=excluded.signer, hash=excluded.hash, changed=excluded.changed,"
             " disabled=0",
-            (name, role, signer, hashed(password), time.time()),
+            (name, role, signer, hashed(password), now := time.time()),
         )
-        return Account(name, role, signer, disabled=False)
+        return Account(name, role, signer, disabled=False, changed=now)
 
     def set_password(self, name: str, password: str) -> None:
         """Raises CommandError. To be called in a transaction."""
@@ -121,5 +125,5 @@ def matches(hash_: str, password: str) -> bool:
         return False
 
 
-def _account(row: tuple[str, str, str, int]) -> Account:
-    return Account(row[0], cast(Role, row[1]), row[2], bool(row[3]))
+def _account(row: tuple[str, str, str, int, float]) -> Account:
+    return Account(row[0], cast(Role, row[1]), row[2], bool(row[3]), row[4])

@@ -41,7 +41,7 @@ class Monitor:
         self._hub = Hub(self._ward)
         self._listener = Listener(config.broker, self._hear, self._state)
         web = config.web
-        self.sessions = Sessions(web.idle_minutes * 60, web.session_hours * 3600)
+        self.sessions = Sessions(web.idle_minutes * 60, web.session_hours * 3600, store.accounts.get)
         self._before = {heard.bed: heard for heard in store.newest()}
 
     async def run(self, shutdown: asyncio.Event, ready: Callable[[str], None] = lambda _: None) -> None:

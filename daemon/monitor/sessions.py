@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.monitor.accounts import Account
@@ -16,7 +17,8 @@ _MOST = 2000
 
 @dataclass
 class Session:
-    """token: of the cookie, as its hash. csrf: what each deed has to carry besides the cookie.
+    """account: as it was at login. token: of the cookie, as its hash. csrf: what each deed has to carry
+    besides the cookie.
 
     begun, seen: monotonic seconds; `seen` counts deeds, not the page's own listening.
     """
@@ -29,9 +31,10 @@ class Session:
 
 
 class Sessions:
-    """idle_s, longest_s: see `Web`. Times are monotonic seconds."""
+    """idle_s, longest_s: see `Web`. account: as it is now, by its name. Times are monotonic seconds."""
 
-    def __init__(self, idle_s: float, longest_s: float) -> None:
+    def __init__(self, idle_s: float, longest_s: float, account: Callable[[str], Account | None]) -> None:
+        self._account = account
         self._idle_s = idle_s
         self._longest_s = longest_s
         self._sessions: dict[str, Session] = {}
@@ -39,7 +42,7 @@ class Sessions:
 
     def begin(self, account: Account, now: float) -> tuple[str, Session]:
         """The cookie's value, and the session. The value itself is not kept."""
-        for old in [token for token, one in self._sessions.items() if not self._lives(one, now)]:
+        for old in [token for token, one in self._sessions.items() if not self._in_time(one, now)]:
             del self._sessions[old]
         while len(self._sessions) >= _MOST:
             del self._sessions[min(self._sessions, key=lambda token: self._sessions[token].seen)]
@@ -51,22 +54,22 @@ class Sessions:
     def find(self, value: str, now: float, *, deed: bool) -> Session | None:
         """deed: whether this shows that somebody is there."""
         session = self._sessions.get(_digest(value))
-        if session is None or not self._lives(session, now):
+        if session is None or not self.lives(session, now):
             return None
         if deed:
             session.seen = now
         return session
 
     def lives(self, session: Session, now: float) -> bool:
-        return self._sessions.get(session.token) is session and self._lives(session, now)
+        """False too where its account was changed since: here, or by the command line."""
+        return (
+            self._sessions.get(session.token) is session
+            and self._in_time(session, now)
+            and self._account(session.account.name) == session.account
+        )
 
     def end(self, session: Session) -> None:
         self._sessions.pop(session.token, None)
-
-    def end_all(self, name: str) -> None:
-        """Of an account that was changed."""
-        for token in [token for token, one in self._sessions.items() if one.account.name == name]:
-            del self._sessions[token]
 
     def link(self, name: str, now: float) -> str:
         """A token that logs `name` in, once."""
@@ -79,7 +82,7 @@ class Sessions:
         name, until = self._links.pop(_digest(token), ("", 0.0))
         return name if now < until else None
 
-    def _lives(self, session: Session, now: float) -> bool:
+    def _in_time(self, session: Session, now: float) -> bool:
         # A screen on the wall only looks, and nobody touches it for hours.
         idle = self._longest_s if session.account.role == "viewer" else self._idle_s
         return now - session.begun < self._longest_s and now - session.seen < idle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from stack import PASSWORD, Client, Stack, until
+from stack import PASSWORD, Client, Process, Stack, until
 
 from daemon.audit import verify
 from daemon.monitor.roles import MAY
@@ -141,6 +141,28 @@ def test_accounts_are_changed_by_another_administrator_and_at_once(ward: Stack) 
     assert two.post("/api/login", {"name": "dr.two", "password": put["password"]}).status == 401
     assert root.post("/api/users/disable", {"name": "root", "disabled": True}).status == 403
     assert root.post("/api/users", put | {"name": "root"}).status == 403
+
+
+def test_what_the_command_line_does_to_an_account_ends_its_sessions(ward: Stack, beds: None) -> None:
+    def command(deed: str, name: str, said: str = "") -> None:
+        arguments = ("monitor", "--config", "monitor.toml", "user", deed, name)
+        process = Process(ward.folder, "user", *arguments, said=said)
+        assert process.wait() == 0, process.log.read_text()
+
+    password = PASSWORD.format("dr.four")
+    put = {"name": "dr.four", "role": "clinician", "password": password}
+    assert Client(ward.port).log_in("root").post("/api/users", put).status == 200
+    for deed, said in (("disable", ""), ("password", "another long password\n")):
+        client = Client(ward.port).log_in("dr.four")
+        with client.events() as events:
+            assert client.get(f"{BED}/records").status == 200
+            command(deed, "dr.four", said)
+            assert client.get(f"{BED}/records").status == 401
+            assert client.post(f"{BED}/calibrate", {}).status == 401
+            # Its pages hear nothing more.
+            assert events.read().endswith(b"event: over\ndata: {}\n\n")
+        command("enable", "dr.four")
+    assert Client(ward.port).log_in("wall").get("/api/session").json["session"]["name"] == "wall"
 
 
 def test_every_deed_is_in_the_trail_and_a_change_of_it_is_seen(ward: Stack, beds: None) -> None:

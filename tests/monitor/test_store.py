@@ -94,7 +94,7 @@ def test_a_record_that_is_not_what_it_says_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_one_time_links_open_once() -> None:
-    sessions = Sessions(60, 3600)
+    sessions = Sessions(60, 3600, lambda _: None)
     token = sessions.link("demo", 0.0)
     assert sessions.redeem(token, 1.0) == "demo" and sessions.redeem(token, 2.0) is None
     assert sessions.redeem(sessions.link("demo", 0.0), LINK_S + 1) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +61,23 @@ def simulated(name: str, more: str = "") -> str:
 
 
 class Process:
-    """A verb of the daemon; what it says goes to a file."""
+    """A verb of the daemon; what it says goes to a file. said: on its standard input."""
 
-    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, name: str, *arguments: str, said: str = "") -> None:
         self.log = folder / f"{name}.log"
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "daemon", *arguments],
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 env=environment,
                 cwd=folder,
             )
+        assert self._process.stdin is not None
+        self._process.stdin.write(said.encode())
+        self._process.stdin.close()
 
     @property
     def pid(self) -> int:
@@ -173,17 +179,22 @@ class Client:
             self.cookie, self.csrf = given.partition(";")[0], told["csrf"]
         return answer
 
-    def whole(self, bed: str = "") -> Any:
-        """The first event of the live stream: all beds as they are, with one bed's details."""
+    @contextlib.contextmanager
+    def events(self, bed: str = "") -> Iterator[http.client.HTTPResponse]:
+        """The live stream."""
         connection = self._connection(30)
         try:
             connection.request("GET", f"/api/events?bed={bed}", headers={"Cookie": self.cookie})
-            answer = connection.getresponse()
+            yield connection.getresponse()
+        finally:
+            connection.close()
+
+    def whole(self, bed: str = "") -> Any:
+        """The first event of the live stream: all beds as they are, with one bed's details."""
+        with self.events(bed) as answer:
             while answer.readline().strip() != b"event: whole":
                 pass
             return json.loads(answer.readline().removeprefix(b"data: "))
-        finally:
-            connection.close()
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         if self._tls is None:
