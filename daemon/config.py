@@ -15,6 +15,7 @@ from daemon import mqtt_settings, signer_settings
 from daemon.draft_settings import Drafts
 from daemon.errors import ConfigError
 from daemon.mqtt_settings import HOST, Mqtt, Name
+from daemon.pseudonym import Pseudonym
 from daemon.recording_settings import Recording
 from daemon.signer_settings import CommandRules, Signer
 from daemon.sources.settings import BrainFlowSource, RecordingSource, SourceSettings
@@ -22,12 +23,9 @@ from daemon.toml_file import load_toml
 from pipeline.errors import KeyFileError
 from pipeline.keys import public_key
 
-# People appear under a pseudonym only; the prefix makes a name typed by mistake a refusal.
-PSEUDONYM = r"^pseudo-[A-Za-z0-9_-]{1,48}\Z"
 # Levels that stand where a stream's name would stand.
 RESERVED = ("status", "info", "health", "cmd", "response")
 
-Pseudonym = Annotated[str, Meta(pattern=PSEUDONYM)]
 Age = Annotated[int, Meta(ge=0, le=120)]
 Gender = Literal["female", "male", "other"]
 

@@ -22,17 +22,18 @@ from daemon.monitor.sealing import Sealer
 from daemon.monitor.sessions import Session
 from daemon.monitor.store import Heard, Store
 from daemon.monitor.ward import Ward
+from daemon.pseudonym import Pseudonym
 from daemon.topics import Topics
+from pipeline.drafts.context import cleaned
+from pipeline.drafts.identity import ContextError, refuse_identity
 
 _BED = "/api/beds/{site}/{node}/{stream}"
 
-Line = Annotated[str, Meta(max_length=400)]
-
 
 class Patient(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """As the node takes it; the node decides what is refused."""
+    """As the node takes it; of the rest the node decides what is refused."""
 
-    subject: Line
+    subject: Pseudonym
     age: int | UnsetType = UNSET
     gender: str | UnsetType = UNSET
     complaint: str | UnsetType = UNSET
@@ -88,7 +89,7 @@ class Bedside:
     async def patient(self, request: Request) -> Response:
         session = self._gate.deed(request, "patient")
         given = await body(request, Patient)
-        return await self._command(session, self._bed(request), "patient", given, subject=given.subject[:60])
+        return await self._command(session, self._bed(request), "patient", given, subject=given.subject)
 
     async def draft(self, request: Request) -> Response:
         session = self._gate.deed(request, "draft")
@@ -132,6 +133,7 @@ class Bedside:
         session = self._gate.deed(request, "ask")
         given = await body(request, Question)
         bed = self._bed(request)
+        self._refuse_identity(session, bed, "ask", given)
 
         async def lines() -> AsyncIterator[bytes]:
             last: Any = {"ok": False, "detail": "no answer"}
@@ -145,7 +147,9 @@ class Bedside:
                         yield msgspec.json.encode(piece) + b"\n"
             except CommandError as why:
                 last = {"ok": False, "detail": str(why)}
-            self._store.note(session.account.name, "ask", bed=bed.key, question=given.question, **last)
+            # The trail is for good, and a question may hold more than whoever asked noticed.
+            length = len(given.question)
+            self._store.note(session.account.name, "ask", bed=bed.key, characters=length, **last)
             yield msgspec.json.encode(last) + b"\n"
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
@@ -177,6 +181,7 @@ class Bedside:
         password: str | None = None,
         **detail: object,
     ) -> Response:
+        self._refuse_identity(session, bed, verb, payload)
         topic = _topic(bed, verb)
         try:
             # A signature under a record is this person's own; their password opens their key.
@@ -188,6 +193,20 @@ class Bedside:
             ok, said = False, str(why)
         self._store.note(session.account.name, verb, bed=bed.key, ok=ok, said=said, **detail)
         return told({"ok": ok, "detail": said}, 200 if ok else 409)
+
+    def _refuse_identity(self, session: Session, bed: Bed, verb: Action, payload: object) -> None:
+        """The node's own check: it would refuse a name too, but only after it has passed the broker.
+
+        Raises RefusalError (409).
+        """
+        try:
+            refuse_identity(cleaned(msgspec.to_builtins(payload)))
+        except ContextError as why:
+            name = session.account.name
+            self._store.refusals.enter(
+                f"account {name}", name, f"{verb} refused", bed=bed.key, why="identity"
+            )
+            raise RefusalError(409, str(why)) from None
 
     def _bed(self, request: Request) -> Bed:
         """Raises RefusalError (404)."""

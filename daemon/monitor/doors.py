@@ -162,7 +162,9 @@ class Doors:
         async with self._hashing:
             right = await asyncio.to_thread(matches, self._store.accounts.hash_of(name), password)
         if not right:
-            self._refused(name[:64], what, request, "name or password")
+            # Of a name that nobody has, nothing is kept: it may be a password in the wrong field.
+            known = self._store.accounts.get(name) is not None
+            self._refused(name if known else "", what, request, "name or password")
             raise RefusalError(401, "name or password is wrong")
         self._throttle.succeeded(*keys, now)
 

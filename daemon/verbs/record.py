@@ -14,10 +14,11 @@ from msgspec import ValidationError, convert, structs
 
 from daemon.alarms import Alarms
 from daemon.cli import DONE, FAILED
-from daemon.config import Config, Pseudonym, load_config
+from daemon.config import Config, load_config
 from daemon.errors import ConfigError
 from daemon.heap import steady
 from daemon.logs import set_up_logs
+from daemon.pseudonym import Pseudonym
 from daemon.recorder import Recorder
 from daemon.recorders import Recorders
 from daemon.sources import make_source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -163,6 +164,32 @@ def test_what_the_command_line_does_to_an_account_ends_its_sessions(ward: Stack,
             assert events.read().endswith(b"event: over\ndata: {}\n\n")
         command("enable", "dr.four")
     assert Client(ward.port).log_in("wall").get("/api/session").json["session"]["name"] == "wall"
+
+
+def test_the_trail_holds_nobodys_name(ward: Stack, beds: None, visitor: Client) -> None:
+    lee = Client(ward.port).log_in("dr.lee")
+    for verb, body, why in (
+        ("patient", {"subject": "John Smith"}, "a pseudonym"),
+        ("patient", {"subject": "pseudo-bed-1", "history": ["Name: John Smith"]}, "looks like a name"),
+        ("patient", {"subject": "pseudo-bed-1", "laboratory": [{"email": "x"}]}, "pseudonym only"),
+        ("ask", {"question": "How is Mrs. Jane Miller, born 3.4.1980?"}, "looks like a name"),
+    ):
+        answer = lee.post(f"{BED}/{verb}", body)
+        assert answer.status in (400, 409) and why in answer.json["detail"], answer.content
+    assert lee.post(f"{BED}/ask", {"question": "How was somebody from Basel?"}).status == 200
+    wrong = {"name": "my-password-typed-here", "password": "x"}
+    assert visitor.post("/api/login", wrong).status == 401
+    assert visitor.post("/api/login", wrong | {"name": "dr.new"}).status == 401
+    entries = Client(ward.port).log_in("root").get("/api/audit").json["entries"]
+    for name in ("John", "Jane", "Basel", "typed-here"):
+        assert name not in json.dumps(entries)
+    newest = {one["action"]: one for one in reversed(entries)}
+    assert newest["ask"]["detail"]["characters"] == len("How was somebody from Basel?")
+    assert newest["ask refused"]["actor"] == newest["patient refused"]["actor"] == "dr.lee"
+    assert [one["actor"] for one in entries if one["action"] == "login refused"][:2] == ["dr.new", ""]
+    assert lee.post(f"{BED}/patient", {"subject": "pseudo-bed-1"}).status == 200
+    entries = Client(ward.port).log_in("root").get("/api/audit").json["entries"]
+    assert next(one for one in entries if one["action"] == "patient")["detail"]["subject"] == "pseudo-bed-1"
 
 
 def test_every_deed_is_in_the_trail_and_a_change_of_it_is_seen(ward: Stack, beds: None) -> None:
