@@ -42,7 +42,8 @@ ON_CARD: frozenset[Part] = frozenset({"truth", "subject", "calibration", "readin
 
 
 class Bed:
-    """key: `site/node/stream`. changed: parts that screens have not been sent yet. Times: UTC seconds."""
+    """key: `site/node/stream`. changed: parts that screens have not been sent yet. spoke: whether it was ever
+    heard itself. Times: UTC seconds."""
 
     def __init__(self, site: str, node: str, stream: str, now: float) -> None:
         self.key = f"{site}/{node}/{stream}"
@@ -52,6 +53,7 @@ class Bed:
         self.truth = Truth("unknown", now, "unheard")
         self.changed: set[Part] = set()
         self.missed = 0
+        self.spoke = False
         self.subject = ""
         self._reading: Emotion | None = None
         self._label_since = 0.0

@@ -109,7 +109,9 @@ class Hub:
         common = {"now": now, "broker_lost": self._ward.broker_lost, "beds": cards}
         plain = _event("change", common)
         details: dict[str, bytes] = {}
+        fewer = self._ward.has_lost_beds()
         for screen in self._screens:
+            screen.behind |= fewer
             bed = self._ward.beds.get(screen.bed)
             if screen.behind:
                 screen.behind = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Set
 from typing import Any
 
@@ -24,12 +25,15 @@ from daemon.messages import (
 from daemon.monitor.bed import DETAILS, ON_CARD, Bed, Part
 from daemon.monitor.settings import Ward as WardSettings
 from daemon.monitor.truth import NodeView, Patience, judge
+from daemon.rates import Allowance
 from daemon.record_messages import DraftMessage, SignedMessage
 from daemon.topics import ROOT
 
 log = structlog.get_logger("ward")
 
-# Anybody with the right to publish could invent beds: more than these are not taken in.
+# Anybody with the right to publish could invent beds: more than these, of one node and in all, are not
+# taken in, unless one that has never spoken makes room.
+MOST_OF_NODE = 64
 MOST_BEDS = 1000
 _LEVEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -42,10 +46,12 @@ class Ward:
         self.broker_lost: float | None = now
         self._labels = frozenset(settings.attention_labels)
         self._patience = Patience(settings.silent_s, settings.absent_s)
+        self._places: set[tuple[str, str]] = set()
         self._nodes: dict[tuple[str, str], NodeView] = {}
         self._info: dict[tuple[str, str], Info] = {}
         self._health: dict[tuple[str, str], Health] = {}
-        self._full = False
+        self._warnings = Allowance(5, 600.0)
+        self._left = False
 
     def hear(self, topic: str, message: AnyMessage, retained: bool, now: float) -> Bed | None:
         """The bed that it is about, if it is about one."""
@@ -53,13 +59,18 @@ class Ward:
         if len(levels) < 3 or not all(_LEVEL.fullmatch(level) for level in levels):
             return None
         place = (levels[0], levels[1])
+        if place not in self._places:
+            if len(self._places) >= MOST_BEDS:
+                return None
+            self._places.add(place)
         match message:
             case NodeStatus():
                 self._node(place, message, retained, now)
             case Info():
                 self._info[place] = message
-                for stream in message.streams:
-                    self._bed(*place, stream.name, now)
+                for stream in message.streams[:MOST_OF_NODE]:
+                    if _LEVEL.fullmatch(stream.name):
+                        self._bed(*place, stream.name, now)
             case Health():
                 self._health[place] = message
             case _ if len(levels) >= 4 and levels[2] != "cmd":
@@ -76,6 +87,11 @@ class Ward:
         """To be called every second: silence is an event that nobody reports."""
         for bed in self.beds.values():
             self._judge(bed, now)
+
+    def has_lost_beds(self) -> bool:
+        """Whether beds were taken away since this was last asked: no change of a bed says so."""
+        left, self._left = self._left, False
+        return left
 
     def node(self, bed: Bed) -> dict[str, Any]:
         """What the bed view tells of its node."""
@@ -113,9 +129,10 @@ class Ward:
     def _stream(
         self, where: tuple[str, str, str], message: AnyMessage, retained: bool, now: float
     ) -> Bed | None:
-        bed = self._bed(*where, now)
+        bed = self._bed(*where, now, speaks=True)
         if bed is None:
             return None
+        bed.spoke = True
         # A retained message is as old as it says, not as new as its arrival.
         at = min(unix(message.time), now) if retained else now
         bed.heard = at if bed.status is None else max(bed.heard, at)
@@ -137,17 +154,31 @@ class Ward:
         self._judge(bed, now)
         return bed
 
-    def _bed(self, site: str, node: str, stream: str, now: float) -> Bed | None:
+    def _bed(self, site: str, node: str, stream: str, now: float, *, speaks: bool = False) -> Bed | None:
+        """The bed, a new one where there is room. speaks: itself was heard, not its node's word of it."""
         key = f"{site}/{node}/{stream}"
         if key not in self.beds:
-            if len(self.beds) >= MOST_BEDS:
-                if not self._full:
-                    log.error("too many beds, the newest are not shown", most=MOST_BEDS, first=key)
-                self._full = True
+            if not self._room((site, node), speaks):
                 return None
             self.beds[key] = bed = Bed(site, node, stream, now)
             bed.changed |= {"truth", "subject"}
         return self.beds[key]
+
+    def _room(self, place: tuple[str, str], speaks: bool) -> bool:
+        """For one more bed; one that has only been told of makes room for one that speaks."""
+        crowd = [bed for bed in self.beds.values() if (bed.site, bed.node) == place]
+        if len(crowd) < MOST_OF_NODE:
+            if len(self.beds) < MOST_BEDS:
+                return True
+            crowd = list(self.beds.values())
+        silent = next((bed for bed in crowd if not bed.spoke), None) if speaks else None
+        if silent is not None:
+            del self.beds[silent.key]
+            self._left = True
+            return True
+        if self._warnings.take(time.monotonic()):
+            log.error("too many beds, the newest are not shown", node="/".join(place), beds=len(crowd))
+        return False
 
     def _judge(self, bed: Bed, now: float) -> None:
         node = self._nodes.get((bed.site, bed.node), NodeView())
@@ -168,5 +199,6 @@ class Ward:
         it speaks again, and takes no other bed's screen with it."""
         log.error("a bed cannot be shown and begins anew", bed=bed.key, reason=one_line(repr(why))[:200])
         self.beds[bed.key] = fresh = Bed(bed.site, bed.node, bed.stream, now)
+        fresh.spoke = bed.spoke
         fresh.changed |= ON_CARD | DETAILS
         return fresh
