@@ -18,11 +18,18 @@ POLL_S = 1.0
 # More than a busy broker writes in a second; what is beyond waits for the next look.
 _MOST_BYTES = 1 << 20
 _MOST_CLIENTS = 1000
-# As mosquitto 2.0 writes them, with `connection_messages` and `log_type debug` switched on.
+# Mosquitto 2.0 cuts a line at 999 bytes. Nobody but the client says where such a line's id ends.
+_SURELY_WHOLE = 900
+# Before each line, or nothing: log_timestamp_format in figures, perhaps behind a weekday and a month.
+_STAMP = r"(?:(?:[A-Z][a-z]{2} ){0,2}\d[\dTZ .,:/+-]*: )?"
+# As mosquitto 2.0 writes them, with `connection_messages` and `log_type debug` switched on. A client chooses
+# its id, which may hold whole lines of the log: only a line's beginning and its last marks are the broker's.
 _CONNECTED = re.compile(
-    r"New client connected from \S+ as (?P<client>.+) \(p\d, c\d, k\d+(, u'(?P<user>.*)')?\)"
+    _STAMP
+    + r"New (?:client|bridge) connected from \S+ as (?P<client>.+) \(p\d, c\d, k\d+(?:, u'(?P<user>.*)')?\)\."
 )
-_DENIED = re.compile(r"Denied PUBLISH from (?P<client>.+) \(d\d, q\d, r\d, m\d+, '(?P<topic>[^']*)'")
+_DENIED = re.compile(_STAMP + r"Denied PUBLISH from (?P<said>.+)")
+_SAID = re.compile(r"(?P<client>.+) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*)', \.\.\. \(\d+ bytes\)\)")
 
 
 class BrokerLog:
@@ -38,7 +45,8 @@ class BrokerLog:
         self._rest = b""
         self._inode, size = self._now()
         self._at = max(0, size - _MOST_BYTES)
-        for line in self._read():
+        amid = self._at > 0  # perhaps within a line, where a client's own words may stand
+        for line in self._read()[amid:]:
             self._connected(line)  # who is there already
 
     async def follow(self) -> None:
@@ -75,32 +83,42 @@ class BrokerLog:
         self._rest = self._rest[-_MOST_BYTES:]
         return [line.decode(errors="replace") for line in lines]
 
-    def _connected(self, line: str) -> bool:
-        came = _CONNECTED.search(line)
+    def _line(self, line: str) -> None:
+        denied = _DENIED.fullmatch(line)
+        if denied is None:
+            self._connected(line)
+        else:
+            self._denied(denied["said"], whole=_is_whole(line))
+
+    def _connected(self, line: str) -> None:
+        came = _CONNECTED.fullmatch(line) if _is_whole(line) else None
         if came is not None:
             if len(self._users) >= _MOST_CLIENTS:
                 self._users.clear()
             self._users[came["client"]] = came["user"] or ""
-        return came is not None
 
-    def _line(self, line: str) -> None:
-        if self._connected(line):
+    def _denied(self, said: str, *, whole: bool) -> None:
+        """Where a line was cut the topic may be gone: it is entered, be it of another node's topic."""
+        parts = _SAID.fullmatch(said) if whole else None
+        if whole and f"'{self._base}" not in said:
             return
-        denied = _DENIED.search(line)
-        if denied is not None and denied["topic"].startswith(self._base):
-            client = denied["client"]
-            self._note(
-                "broker",
-                "publish denied",
-                user=_plain(self._users.get(client, "")),
-                client=_plain(client),
-                topic=_plain(denied["topic"]),
-            )
+        client, topic = (said, "") if parts is None else (parts["client"], parts["topic"])
+        self._note(
+            "broker",
+            "publish denied",
+            user=_plain(self._users.get(client, "")),
+            client=_plain(client),
+            topic=_plain(topic),
+        )
 
     def _complain(self, why: OSError) -> None:
         if str(why) != self._complained:
             self._complained = str(why)
             log.warning("the broker's log cannot be read", path=str(self._path), reason=why.strerror)
+
+
+def _is_whole(line: str) -> bool:
+    return len(line.encode()) < _SURELY_WHOLE
 
 
 def _plain(text: str) -> str:
