@@ -77,7 +77,8 @@ def _read(payload: bytes) -> SignedCommand:
     try:
         return msgspec.convert(raw, SignedCommand)
     except msgspec.ValidationError as why:
-        raise StrangerError(f"bad signed command: {explain(why, raw, SignedCommand)}") from None
+        # Nothing of it is repeated: it may be about a patient, and answers, log and trail have other readers.
+        raise StrangerError(f"bad signed command: {explain(why, raw, SignedCommand, repeat=False)}") from None
 
 
 def _age(time: str, now: float) -> float:

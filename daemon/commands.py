@@ -205,7 +205,7 @@ def _read(payload: bytes, most: int) -> Any:
 def _convert(raw: Any, kind: type[S]) -> S:
     """What may be about a person is not repeated: answers are read by whoever may read answers."""
     try:
-        refuse_identity(raw)
+        refuse_identity(raw, kind.__struct_encode_fields__)
         return msgspec.convert(raw, kind)
     except ContextError as why:
         raise CommandError(str(why)) from None

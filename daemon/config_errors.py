@@ -35,7 +35,7 @@ def shown(value: object) -> str:
 def explain(why: msgspec.ValidationError, raw: object, root: type, *, repeat: bool = True) -> str:
     """One line for a ValidationError raised while `raw` was converted to the struct `root`.
 
-    repeat: whether it may repeat values; not where they may be about a person.
+    repeat: whether it may repeat values and unknown keys; not where they may be about a person.
     """
     message, _, path = str(why).partition(" - at `$")
     steps = _steps(path.rstrip("`"))
@@ -43,8 +43,8 @@ def explain(why: msgspec.ValidationError, raw: object, root: type, *, repeat: bo
     if found := _UNKNOWN.search(message):
         allowed = _allowed(root, steps, raw)
         key = found["key"]
-        hint = _mean(key, allowed)
-        return f"{_join(_dotted(steps), key)}: unknown key{hint}; allowed are {', '.join(allowed) or 'none'}"
+        told = f"{_join(_dotted(steps), key)}: unknown key" if repeat else f"{where}: has an unknown key"
+        return f"{told}{_mean(key, allowed)}; allowed are {', '.join(allowed) or 'none'}"
     if found := _MISSING.search(message):
         return f"{_join(_dotted(steps), found['key'])}: is missing"
     value = _value(raw, steps)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -66,15 +67,18 @@ HOSTILE = [
     ("bed", "patient", b'{"subject": "pseudo-1", "age": "old"}', "age"),
     ("bed", "patient", b'{"subject": "pseudo-1", "age": -1}', "age"),
     ("bed", "patient", b'{"subject": "pseudo-1", "gender": "x"}', "gender"),
-    ("bed", "patient", b'{"subject": "pseudo-1", "nmae": "Jane"}', "nmae"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "nmae": "Jane"}', "an unknown key; allowed are age"),
     ("bed", "patient", b"[" * 4000, "not JSON"),
     ("bed", "patient", b"[1]", "expected"),
     ("bed", "patient", b'{"subject": "pseudo-1", "age": NaN}', "not JSON"),
     ("bed", "patient", b" " * 13_000, "bytes"),
-    ("bed", "calibrate", b'{"now": true}', "now"),
+    ("bed", "calibrate", b'{"now": true}', "an unknown key; allowed are none"),
     ("bed", "calibrate", b" " * 300, "bytes"),
     ("bed", "patient", b'{"subject": "pseudo-1", "history": ' + b"[" * 20 + b"]" * 20 + b"}", "16 levels"),
     ("bed", "patient", b'{"subject": "pseudo-1", "complaint": "Mrs. Miller coughs"}', "looks like a name"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "Jane Doe": 1}', "top level: has an unknown key"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "Mrs. Miller": 1}', "a key: holds what looks like a name"),
+    ("bed", "patient", b'{"subject": "pseudo-1", "Jane": {"a": "MRN 00123456"}}', "a text: holds what looks"),
     ("bed", "explode", b"", "there are calibrate, patient"),
     ("nobody", "calibrate", b"", "there are bed"),
     ("x" * 3000, "calibrate", b"", "there are bed"),
@@ -91,6 +95,7 @@ def test_hostile_commands_are_refused_in_one_line(mosquitto: Mosquitto, tmp_path
                 assert not answer["ok"]
                 assert part in answer["detail"], answer
                 assert answer["detail"].isprintable() and len(answer["detail"]) < 400
+                assert "Jane" not in answer["detail"] and "Miller" not in answer["detail"]
                 assert answer["stream"].isprintable() and len(answer["stream"]) <= 64
             assert node.bed.told == []
             # Larger than the packets the daemon takes: the broker itself keeps it away.
@@ -198,3 +203,24 @@ def test_what_is_no_signed_command_is_a_strangers(tmp_path: Path, payload: bytes
         with pytest.raises(StrangerError, match="signed command") as refusal:
             authority.admit("eegcopilot/v1/lab/n1/cmd/bed/calibrate", "calibrate", payload, 0.0)
     assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "part"),
+    [
+        ({"command": {"name": "Jane Doe"}}, "command: expected str, got object"),
+        ({"signer": "Dr. Jane Miller"}, "signer: expected letters"),
+        ({"nonce": "Jane"}, "nonce"),
+        ({"patient Jane Doe": 1}, "top level: has an unknown key; allowed are command, nonce"),
+    ],
+)
+def test_nothing_of_a_bad_signed_command_is_repeated(
+    tmp_path: Path, wrong: dict[str, object], part: str
+) -> None:
+    topic = "eegcopilot/v1/lab/n1/cmd/bed/patient"
+    told = {"schema": "eegcopilot.command/1", "topic": topic, "command": "", "signer": "dr-1", "time": "x"}
+    with Nonces(tmp_path) as nonces:
+        authority = Authority([], CommandRules(), nonces)
+        with pytest.raises(StrangerError) as refusal:
+            authority.admit(topic, "patient", json.dumps(told | {"nonce": "n" * 16} | wrong).encode(), 0.0)
+    assert part in str(refusal.value) and "Jane" not in str(refusal.value)

@@ -69,7 +69,7 @@ def read_context(payload: bytes) -> PatientContext:
     except ValueError as why:
         raise ContextError(f"patient context is not JSON: {clean(str(why))}") from None
     try:
-        refuse_identity(raw)
+        refuse_identity(raw, PatientContext.__struct_encode_fields__)
         return msgspec.convert(raw, PatientContext)
     except (ContextError, msgspec.ValidationError) as why:
         raise ContextError(f"patient context: {clean(str(why))[:300]}") from None

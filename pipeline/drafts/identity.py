@@ -8,6 +8,7 @@ addresses of e-mail. A bare name in free text cannot be told from other words: `
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from pipeline.errors import PipelineError
@@ -44,20 +45,22 @@ class ContextError(PipelineError):
     """A patient context that is not taken: one line that says why."""
 
 
-def refuse_identity(raw: Any, where: str = "") -> None:
-    """Raises ContextError where a key, at any depth, names a person, or a value looks as if it did.
+def refuse_identity(raw: Any, known: Collection[str], where: str = "", under: str = "") -> None:
+    """Raises ContextError where a key, at any depth, names a person, or a key or value looks as if it did.
 
-    A medicine may have a name. where: the keys that lead to `raw`.
+    known: the keys that may be repeated; others may be names themselves. where: the known key around `raw`,
+    empty where there is none. under: the key that holds `raw`: a medicine may have a name.
     """
     if isinstance(raw, dict):
         for key, value in raw.items():
-            names_things = where.rpartition(".")[2] in ("medication", "laboratory") and key == "name"
+            names_things = under in ("medication", "laboratory") and key == "name"
             if not names_things and _is_identity(key):
                 raise ContextError(f"{_shown(key)}: people appear under a pseudonym only, leave it out")
-            refuse_identity(value, f"{where}.{_shown(key)}".lstrip("."))
+            refuse_looks(str(key), f"{where}: a key" if where else "a key")
+            refuse_identity(value, known, where or (key if key in known else ""), key)
     elif isinstance(raw, list):
         for item in raw:
-            refuse_identity(item, where)
+            refuse_identity(item, known, where, under)
     elif isinstance(raw, str):
         refuse_looks(raw, where)
 
