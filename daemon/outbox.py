@@ -126,7 +126,9 @@ class Outbox:
 
     def harden(self) -> None:
         """Returns when no power cut can take away what was put before. From any thread; may take a while,
-        which is why it is no part of `put`. Raises OutboxError."""
+        which is why it is no part of `put`. Raises OutboxError, also where a record is in memory only."""
+        if any(row.keep is Keep.ALWAYS for row in self._spill):
+            raise OutboxError("outbox: records wait in memory: make room in the state directory")
         sync_log(self._file)
 
     def waiting(self, after: int, most: int) -> list[Row]:

@@ -13,6 +13,7 @@ import pytest
 from small_disk import fill, small_disk
 from waiting import until
 
+from daemon.errors import OutboxError
 from daemon.outbox import Keep, Outbox
 
 READING = b'{"seq":%d}' + b" " * 1000
@@ -234,6 +235,20 @@ def test_what_is_hardened_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert file == str(tmp_path / "outbox.sqlite-wal") and size > 100_000
         outbox.put("a/emr/draft", b"y")
         assert len(payloads(outbox)) == 2
+
+
+def test_what_is_in_memory_only_is_not_hard(tmp_path: Path) -> None:
+    with Outbox(tmp_path) as outbox:
+        other = sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)
+        other.execute("begin immediate")  # as a backup does
+        outbox.put("a/emr/draft", b'{"draft":1}')
+        other.execute("rollback")
+        other.close()
+        with pytest.raises(OutboxError, match="in memory"):
+            outbox.harden()
+        until(lambda: outbox.waiting(0, 1) and not outbox.counts()["in_memory"])
+        outbox.harden()
+        assert payloads(outbox) == [b'{"draft":1}']
 
 
 def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
