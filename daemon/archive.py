@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from daemon.alarms import Alarms
 from daemon.audit import TABLE, Audit
 from daemon.errors import OutboxError
 from daemon.outbox_file import CACHE_KIB
@@ -17,6 +20,9 @@ from daemon.transaction import transaction
 from pipeline.drafts.record import Draft, EpisodeRef, decode, digest, encode
 
 FILE = "records.sqlite"
+# What `_versions` reads. Bytes, as a damaged text need not be UTF-8.
+_VERSION = "cast(id as blob), version, cast(payload as blob)"
+_UNREADABLE = "records-unreadable"
 
 _TABLES = f"""
 create table if not exists record(
@@ -30,13 +36,17 @@ create table if not exists record(
 class Archive:
     """One file. A context manager."""
 
-    def __init__(self, directory: Path) -> None:
-        """Raises OutboxError where the directory cannot hold it."""
+    def __init__(self, directory: Path, alarms: Alarms | None = None) -> None:
+        """Raises OutboxError where the directory cannot hold it, or another program's file lies there."""
         file = directory / FILE
+        self._alarms = alarms or Alarms()
         # Records come from one thread, what happens at the door from another; the chain has one end.
         self._one_at_a_time = threading.Lock()
         try:
             self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as why:
+            raise OutboxError(f"records {file}: {why}: make room or set [state] directory") from None
+        try:
             # Signatures are few and must outlive a power cut: every commit reaches the disk.
             self._db.execute("pragma synchronous=full")
             # Deleted or moved bytes are overwritten, so that nothing hides in the file's unused parts.
@@ -44,7 +54,8 @@ class Archive:
             self._db.execute(f"pragma cache_size=-{CACHE_KIB}")
             self._db.executescript(_TABLES)
             self.audit = Audit(self._db)
-        except sqlite3.Error as why:
+        except (sqlite3.Error, TypeError, ValueError) as why:
+            self._db.close()
             raise OutboxError(f"records {file}: {why}: move the file away to begin a new one") from None
 
     def __enter__(self) -> Archive:
@@ -80,28 +91,30 @@ class Archive:
             pass
 
     def newest(self, draft_id: str) -> Draft | None:
-        return self._one("select payload from record where id=? order by version desc limit 1", draft_id)
+        """None where there is none, or where it cannot be read."""
+        return self._one("id=? order by version desc", draft_id)
 
     def open_draft(self, episode: str) -> Draft | None:
         """The newest version of the draft about an episode, unless it has been decided on."""
-        draft = self._one("select payload from record where episode=? order by rowid desc limit 1", episode)
+        draft = self._one("episode=? order by rowid desc", episode)
         return draft if draft is not None and draft.status == "preliminary" else None
 
     def episodes(self, subject: str, most: int) -> list[EpisodeRef]:
         """Of a subject, newest first, each once."""
         with self._transaction():
             rows = self._db.execute(
-                "select payload, max(rowid) from record where subject=? group by episode"
-                " order by 2 desc limit ?",
+                f"select {_VERSION}, max(rowid) from record where subject=? group by episode"  # nosec # B608: our own words
+                " order by 4 desc limit ?",
                 (subject, most),
             ).fetchall()
-        return [decode(row[0]).episode for row in rows]
+        return [draft.episode for draft in self._versions(rows)]
 
     def unposted(self) -> list[Draft]:
         """Versions that were stored but may not have reached the outbox, oldest first."""
+        query = f"select {_VERSION} from record where posted=0 order by rowid"  # nosec # B608: our own words
         with self._transaction():
-            rows = self._db.execute("select payload from record where posted=0 order by rowid").fetchall()
-        return [decode(row[0]) for row in rows]
+            rows = self._db.execute(query).fetchall()
+        return list(self._versions(rows))
 
     def posted(self, draft: Draft) -> None:
         with self._transaction():
@@ -121,7 +134,21 @@ class Archive:
                 head = self.audit.append(time.time(), actor, action, detail)
             self.audit.settle(head)
 
-    def _one(self, query: str, value: str) -> Draft | None:
+    def _one(self, where: str, value: str) -> Draft | None:
+        query = f"select {_VERSION} from record where {where} limit 1"  # nosec # B608: our own words
         with self._transaction():
-            row = self._db.execute(query, (value,)).fetchone()
-        return decode(row[0]) if row else None
+            rows = self._db.execute(query, (value,)).fetchall()
+        return next(self._versions(rows), None)
+
+    def _versions(self, rows: list[tuple[Any, ...]]) -> Iterator[Draft]:
+        """Without those that cannot be read, which stay in the file: one must not keep back the others."""
+        for name, version, payload, *_ in rows:
+            try:
+                yield decode(payload)
+            except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as why:
+                of = bytes(name or b"").decode(errors="replace")
+                self._alarms.begin(
+                    _UNREADABLE,
+                    f"version {version} of draft {of} cannot be read ({why}), is kept in {FILE} and "
+                    "not sent: see `eeg-copilot audit verify`",
+                )

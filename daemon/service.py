@@ -88,7 +88,7 @@ class Service:
             pool = self._pool(alarms)
             inference = FleetInference(self._reader, pool, turns) if pool else Inference(self._reader, turns)
             post = Post(outbox, Topics(mqtt.site, mqtt.node), mqtt.reading_expiry_s)
-            archive = whole.enter_context(Archive(config.state_directory()))
+            archive = whole.enter_context(Archive(config.state_directory(), alarms))
             records = self._records(archive, post, turns)
             drafting = records.drafting if records is not None else None
             recorders = whole.enter_context(Recorders(config, alarms))
