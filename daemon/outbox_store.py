@@ -182,7 +182,8 @@ class Store:
         if before == AGAIN:  # it was delivered once, and whoever asked is not allowed to have it anew
             self._db.execute("update message set state=? where id=?", (SENT, row_id))
             return 0
-        retry = at + min(_RETRY_S[0] * 2**tries, _RETRY_S[1])
+        # After six weeks of refusals the power would be too large for a float.
+        retry = at + min(_RETRY_S[0] * 2 ** min(tries, 30), _RETRY_S[1])
         update = "update message set state=?, settled=?, reason=?, tries=?, retry=? where id=?"
         self._db.execute(update, (REFUSED, at, reason, tries + 1, retry, row_id))
         return 0

@@ -186,6 +186,17 @@ def test_refused_is_offered_again_ever_less_often(tmp_path: Path, monkeypatch: p
         assert outbox.counts()["refused"] == 0
 
 
+def test_refused_for_months(tmp_path: Path) -> None:
+    with Outbox(tmp_path) as outbox:
+        outbox.put("a/emr/draft", b"1")
+        outbox._store._db.execute("update message set tries=5000")  # one an hour
+        (row,) = outbox.waiting(0, 1)
+        before = time.time()
+        outbox.settle(row.id, 135)
+        due, tries = outbox._store._db.execute("select retry, tries from message").fetchone()
+        assert (due, tries) == (pytest.approx(before + 3600, abs=60), 5001)
+
+
 def test_a_period_is_sent_again(tmp_path: Path) -> None:
     with Outbox(tmp_path) as outbox:
         for n in range(6):
