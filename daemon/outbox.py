@@ -199,7 +199,7 @@ class Outbox:
 
     def counts(self) -> dict[str, int]:
         """waiting, refused, in_memory: rows now. kib: of the file. Since the file began: dropped, expired,
-        forgotten (sent, and gone before their days were over); and by kind, as dropped_emotion."""
+        forgotten (sent, and gone before their days were over), damaged; and by kind, as dropped_emotion."""
         gone = self._try(lambda: self._store.gone(self._lost)) or {}
         refused = self._try(self._store.number_refused) or 0
         return {
@@ -267,7 +267,10 @@ class Outbox:
     def _try(self, do: Callable[[], T]) -> T | None:
         """None where SQLite refuses it: said once, and tried again later; a damaged file is replaced."""
         try:
-            return do()
+            found = do()
+            if self._store.damage:
+                self._trouble.damaged(self._store.damage)
+            return found
         except sqlite3.Error as why:
             if is_damage(why):
                 self._replace(why)
@@ -286,6 +289,4 @@ class Outbox:
         self._look()
 
     def _look(self) -> None:
-        if self._store.damage:
-            self._trouble.damaged(self._store.damage)
         self._trouble.refused(self._try(self._store.refused_topics) or [])

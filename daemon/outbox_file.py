@@ -12,8 +12,8 @@ from pathlib import Path
 
 from daemon.errors import OutboxError
 
-WAITING, SENT, REFUSED, AGAIN = 0, 1, 2, 3
-"""States of a message. AGAIN: sent once, and asked for anew."""
+WAITING, SENT, REFUSED, AGAIN, UNREADABLE = 0, 1, 2, 3, 4
+"""States of a message. AGAIN: sent once, and asked for anew. UNREADABLE: damaged; kept, and never sent."""
 
 _TABLES = """
 create table if not exists message(
@@ -85,8 +85,14 @@ def sync_log(file: Path) -> None:
         raise OutboxError(f"outbox: {why.strerror}: make room in the state directory") from None
 
 
+def readable(text: bytes) -> str:
+    """For `text_factory`: a flipped bit in one text must not keep back all rows that are read with it."""
+    return text.decode(errors="replace")
+
+
 def _open(file: Path) -> sqlite3.Connection:
     db = sqlite3.connect(file, isolation_level=None, timeout=2.0)
+    db.text_factory = readable
     try:
         db.execute("pragma journal_mode=wal")
         # A power cut may lose the last commits but never damages the file; an fsync for each

@@ -8,17 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from daemon import outbox_room as room
-from daemon.outbox_file import AGAIN, REFUSED, SENT, WAITING, begin_anew, open_file
+from daemon import stored_rows
+from daemon.outbox_file import AGAIN, REFUSED, SENT, UNREADABLE, WAITING, begin_anew, is_damage, open_file
 from daemon.reasons import NOT_AUTHORISED, failed
-from daemon.rows import Keep, Row
+from daemon.rows import Row
 
 # A broker that refuses a message is asked again after a minute, then ever less often, seconds.
 _RETRY_S = (60.0, 3600.0)
 # What describes a moment only is of use for an hour at most, when somebody looks for what went wrong.
 _FRESH_KEPT_S = 3600.0
-_COLUMNS = "id,created,topic,payload,qos,retain,keep,expiry_s,correlation,tries,state"
 
 Verdict = tuple[int, float]
 """The broker's reason code, and when it came, UTC seconds."""
@@ -26,7 +27,7 @@ Verdict = tuple[int, float]
 
 class Store:
     """unsent, bytes: messages that wait or were refused; size of all rows. damage: what became of a damaged
-    file, one line, else empty."""
+    file, or of messages in it, one line, else empty."""
 
     def __init__(self, file: Path, max_waiting: int, max_bytes: int) -> None:
         self._file = file
@@ -80,7 +81,7 @@ class Store:
             room.count(self._db, "dropped", lost)
             gone = self._make_room(len(rows), size)
             self._db.executemany(
-                f"insert into message({_COLUMNS}) values(?,?,?,?,?,?,?,?,?,?,?)",  # nosec # B608: our own words
+                f"insert into message({stored_rows.COLUMNS}) values(?,?,?,?,?,?,?,?,?,?,?)",  # nosec # B608: our own words
                 map(_values, rows),
             )
         self.unsent += len(rows) - settled - gone.unsent
@@ -157,6 +158,7 @@ class Store:
 
     def _use(self, db: sqlite3.Connection, damage: str) -> None:
         self._db, self.damage = db, damage
+        self._unreadable = 0
         query = "select count(*), sum(length(payload)), sum(state in (0,2)) from message"
         rows, size, unsent = db.execute(query).fetchone()
         self.bytes = int(size or 0) + rows * room.ROW_BYTES
@@ -220,12 +222,37 @@ class Store:
         self.bytes -= gone.bytes
 
     def _rows(self, where: str, values: tuple[object, ...]) -> list[Row]:
-        query = f"select {_COLUMNS} from message where {where}"  # nosec # B608: our own words
-        found = self._db.execute(query, values).fetchall()
-        return [
-            Row(i, at, t, p, q, bool(r), Keep(k), e, c, n, s == AGAIN)
-            for i, at, t, p, q, r, k, e, c, n, s in found
-        ]
+        query = f"select {stored_rows.COLUMNS} from message where {where}"  # nosec # B608: our own words
+        rows, damaged = [], []
+        for found in self._db.execute(query, values).fetchall():
+            try:
+                rows.append(stored_rows.read(found))
+            except ValueError:
+                damaged.append(found)
+        if damaged and self._take_aside(damaged) and not rows:
+            return self._rows(where, values)  # none of these is not none at all
+        return rows
+
+    def _take_aside(self, damaged: list[tuple[Any, ...]]) -> bool:
+        """One message that cannot be read must not keep back the others. False where the disk is full: they
+        are met again."""
+        topics = Counter(str(found[2]) for found in damaged)
+        try:
+            with self._transaction():
+                ids = [(UNREADABLE, found[0]) for found in damaged]
+                self._db.executemany("update message set state=? where id=?", ids)
+                room.count(self._db, "damaged", topics)
+        except sqlite3.Error as why:
+            if is_damage(why):
+                raise
+            return False
+        self.unsent -= sum(found[-1] in (WAITING, REFUSED) for found in damaged)
+        self._unreadable += len(damaged)
+        self.damage = (
+            f"outbox is damaged: {self._unreadable} messages in it cannot be read, as in {max(topics)}: "
+        )
+        self.damage += f"kept there with state {UNREADABLE}, and not sent"
+        return True
 
 
 def _values(row: Row) -> tuple[object, ...]:
