@@ -200,7 +200,8 @@ class Bedside:
         Raises RefusalError (409).
         """
         try:
-            refuse_identity(cleaned(msgspec.to_builtins(payload)))
+            raw = cleaned(msgspec.to_builtins(payload))
+            refuse_identity(raw, known=raw)  # keys of our own
         except ContextError as why:
             name = session.account.name
             self._store.refusals.enter(
