@@ -17,15 +17,16 @@ _MOST_EVENTS = 2000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """of: the subject who wore the headset when they came."""
+    """utc_offset: UTC minus the monotonic clock, seconds. of: who wore the headset then, a subject."""
 
     chunk: Chunk
+    utc_offset: float
     of: str
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """at: UTC, seconds since the Unix epoch. of: whose it is, None where nobody's, as a lost headset."""
+    """at: monotonic clock, seconds. of: whose it is, None where nobody's, as a lost headset."""
 
     event: str
     about: Mapping[str, Any]

@@ -59,3 +59,25 @@ class UtcStamps:
             return new
         old, now = stamps - before, time.monotonic()
         return np.where(np.abs(old - now) < np.abs(new - now), old, new)
+
+
+# What is under way when UTC is set, as a window that is being read, is told within seconds.
+_UNDER_WAY_S = 10.0
+
+
+class UtcOnHost:
+    """How far UTC is from the monotonic clock; for times of before a step, where they come late, too."""
+
+    def __init__(self) -> None:
+        self._now = self._before = utc_offset()
+        self._until = 0.0
+
+    def offset(self, at: float) -> float:
+        """UTC minus the monotonic clock, seconds, when UTC was `at`, seconds since the Unix epoch."""
+        now = utc_offset()
+        if abs(now - self._now) >= STEP_S:
+            self._before, self._until = self._now, time.monotonic() + _UNDER_WAY_S
+        self._now = now
+        if time.monotonic() < self._until:
+            return min(now, self._before, key=lambda offset: abs(at - offset - time.monotonic()))
+        return now

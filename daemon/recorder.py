@@ -12,7 +12,7 @@ import structlog
 
 from daemon.alarms import Alarms
 from daemon.backlog import Backlog, Event, Samples
-from daemon.clocks import utc_offset
+from daemon.clocks import UtcOnHost
 from daemon.recording_file import RecordingFile
 from daemon.shelf import Shelf
 from pipeline.records import Chunk
@@ -43,6 +43,7 @@ class Recorder:
         self._alarms = alarms
         self._alarm = f"recording-{stream}"
         self._backlog = Backlog()
+        self._utc = UtcOnHost()
         self._untaken = 0  # samples for which there was no room
         self._early: deque[Event] = deque(maxlen=_MOST_EARLY)
         self._state = threading.Condition()
@@ -74,7 +75,7 @@ class Recorder:
     def put(self, chunk: Chunk) -> None:
         """From any thread. Where the disk hangs for too long the oldest samples are dropped and counted."""
         with self._state:
-            self._backlog.add(Samples(chunk, self._wearer))
+            self._backlog.add(Samples(chunk, self._utc.offset(chunk.time), self._wearer))
 
     def note(self, event: str, at: float, *, of: str | None = None, **about: Any) -> None:
         """Something that happened. at: UTC, seconds since the Unix epoch. about: what JSON can hold.
@@ -82,7 +83,7 @@ class Recorder:
         of: the subject whom it is about, so that it gets into no other's file; None where it is nobody's.
         """
         with self._state:
-            self._backlog.add(Event(event, about, at, of))
+            self._backlog.add(Event(event, about, at - self._utc.offset(at), of))
 
     def meet(self, subject: str) -> None:
         """What comes from now on is another person's, and goes into a file of their own."""
@@ -116,18 +117,18 @@ class Recorder:
             if item.of != self._subject:
                 self._end("another subject")
                 self._subject = item.of
-            self._keep(item.chunk)
+            self._keep(item)
         else:
             # What comes before the first sample, as that the source is online, waits for its file.
             self._early.append(item)
         if self._file is not None:
             self._tell(self._file)
 
-    def _keep(self, chunk: Chunk) -> None:
-        kept = False
+    def _keep(self, item: Samples) -> None:
+        chunk, kept = item.chunk, False
         try:
             if self._may():
-                self._open(chunk).add(chunk)
+                self._open(item).add(chunk, item.utc_offset)
                 kept = True
         finally:
             if kept:
@@ -160,15 +161,15 @@ class Recorder:
                 self._alarms.begin(self._alarm, f"{self._stream} is not recorded: {self._lack}")
         return not self._lack
 
-    def _open(self, chunk: Chunk) -> RecordingFile:
-        file, settings = self._file, self._shelf.settings
+    def _open(self, item: Samples) -> RecordingFile:
+        file, settings, chunk = self._file, self._shelf.settings, item.chunk
         if file is not None:
             old = time.monotonic() - self._begun >= settings.rotate_min * 60
             if file.fits(chunk) and not old and file.bytes < settings.rotate_mib * 2**20:
                 return file
             self._end("rotated")
         path = self._shelf.path(self._subject, self._stream, chunk.time)
-        self._file = RecordingFile(path, self._stream, self._subject, chunk, utc_offset())
+        self._file = RecordingFile(path, self._stream, self._subject, chunk, item.utc_offset)
         self._begun = time.monotonic()
         self.files += 1
         log.info("recording", stream=self._stream, file=str(path))

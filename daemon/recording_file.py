@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from daemon.clocks import STEP_S
 from pipeline.recordings import xdf_chunks as xdf
 from pipeline.recordings.xdf import EVENTS
 from pipeline.records import Chunk, Float64
@@ -26,7 +27,7 @@ _SAME_CLOCK_S = 0.5
 class RecordingFile:
     """Raises OSError from whatever writes. bytes: written so far. samples: the same.
 
-    Its clock is the host's monotonic one, to which utc_offset adds up to UTC, seconds.
+    Its clock is the host's monotonic one, which nobody can set; utc_offset is what to add for UTC (s).
     """
 
     def __init__(self, path: Path, stream: str, subject: str, first: Chunk, utc_offset: float) -> None:
@@ -35,7 +36,7 @@ class RecordingFile:
         self.samples = self.bytes = 0
         self._utc_offset = utc_offset
         self._shape = (first.channels, first.rate)
-        self._offset = _offset(first, utc_offset)
+        self._offset = _offset(first)
         self._first = self._last = 0.0
         self._events = 0
         self._event_times = (0.0, 0.0)
@@ -70,18 +71,21 @@ class RecordingFile:
 
     def fits(self, chunk: Chunk) -> bool:
         """Whether it may be written here: same channels, rate and clock."""
-        same_clock = abs(_offset(chunk, self._utc_offset) - self._offset) < _SAME_CLOCK_S
+        same_clock = abs(_offset(chunk) - self._offset) < _SAME_CLOCK_S
         return same_clock and (chunk.channels, chunk.rate) == self._shape
 
-    def add(self, chunk: Chunk) -> None:
-        stamps = _stamps(chunk)
-        offset = _offset(chunk, self._utc_offset)
+    def add(self, chunk: Chunk, utc_offset: float) -> None:
+        stamps = _stamps(chunk, utc_offset)
+        offset = _offset(chunk)
         host = float(stamps[0]) + offset
+        if abs(utc_offset - self._utc_offset) >= STEP_S:
+            self.note("clock", {"utc_offset": utc_offset}, host)
+            self._utc_offset = utc_offset
         if chunk.segment != self._segment or chunk.first_sample != self._next_sample:
             lost = chunk.first_sample - self._next_sample
             about = {"sample": self.samples, "first_sample": chunk.first_sample, "lost": lost}
             # Before its samples, so that a file that breaks off between the two still knows of the gap.
-            self.note("segment", about | {"segment": chunk.segment}, host + self._utc_offset)
+            self.note("segment", about | {"segment": chunk.segment}, host)
             self._segment = chunk.segment
         self._next_sample = chunk.first_sample + chunk.n_samples
         parts = []
@@ -98,10 +102,9 @@ class RecordingFile:
         self.samples += chunk.n_samples
 
     def note(self, event: str, about: Mapping[str, Any], at: float) -> None:
-        """at: UTC, seconds since the Unix epoch."""
-        stamp = at - self._utc_offset
-        self._write(xdf.texts(_EVENTS, [(stamp, json.dumps({"event": event, **about}))]))
-        self._event_times = (self._event_times[0] if self._events else stamp, stamp)
+        """at: monotonic clock, seconds."""
+        self._write(xdf.texts(_EVENTS, [(at, json.dumps({"event": event, **about}))]))
+        self._event_times = (self._event_times[0] if self._events else at, at)
         self._events += 1
 
     def sync(self) -> None:
@@ -141,12 +144,12 @@ class RecordingFile:
         self.bytes += len(data)
 
 
-def _stamps(chunk: Chunk) -> Float64:
-    """As the source gave them; where it gives none, UTC by sample count."""
+def _stamps(chunk: Chunk, utc_offset: float) -> Float64:
+    """As the source gave them; where it gives none, the host's by sample count."""
     if chunk.stamps is not None:
         return chunk.stamps
-    return chunk.time + np.arange(chunk.n_samples) / chunk.rate
+    return chunk.time - utc_offset + np.arange(chunk.n_samples) / chunk.rate
 
 
-def _offset(chunk: Chunk, utc_offset: float) -> float:
-    return -utc_offset if chunk.stamps is None else chunk.offset
+def _offset(chunk: Chunk) -> float:
+    return 0.0 if chunk.stamps is None else chunk.offset

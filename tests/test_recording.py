@@ -251,6 +251,37 @@ def test_a_window_that_is_read_while_another_person_is_named_is_no_label_of_thei
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_where_the_clock_is_set_labels_stay_with_their_samples(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, stamped: bool, step: float
+) -> None:
+    utc, before = time.time, time.time()
+
+    def second(n: int) -> Chunk:
+        now = time.monotonic()
+        stamps = now + np.arange(250) / 250 if stamped else None
+        return chunk(250 * n, 250, stamps=stamps, offset=0.0, arrived=now)
+
+    with Recorder("s", "pseudo-1", shelf, Alarms()) as recorder:
+        recorder.put(second(0))
+        recorder.note("label", before, which="before")
+        monkeypatch.setattr(time, "time", lambda: utc() + step)
+        recorder.note("label", before, which="under way")
+        recorder.note("label", time.time(), which="after")
+        recorder.put(second(1))
+        offset = time.time() - time.monotonic()
+    (path,) = shelf.folder.iterdir()
+    eeg, events = streams(path)
+    assert eeg["time_stamps"] == pytest.approx(time.monotonic(), abs=60)
+    assert [at for at, _ in events] == pytest.approx([time.monotonic()] * len(events), abs=60)
+    told = {about.get("which", about["event"]): at for at, about in events}
+    assert told["before"] == pytest.approx(told["under way"], abs=0.01)
+    (clock,) = [about for _, about in events if about["event"] == "clock"]
+    assert clock["utc_offset"] == pytest.approx(offset, abs=0.5)
+    assert [s.n_samples for s in open_recording(path).segments] == [500]
+
+
 def test_files_rotate_by_size_and_lose_nothing_in_between(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "r", Settings(rotate_mib=0.05, min_free_mib=1))
     with Recorder("s", "pseudo-1", shelf, Alarms()) as recorder:
