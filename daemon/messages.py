@@ -9,6 +9,8 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
+from daemon.pseudonym import Pseudonym
+
 NodeState = Literal["online", "stopped", "offline"]
 StreamState = Literal["calibrating", "online", "degraded", "stalled", "offline"]
 
@@ -162,7 +164,7 @@ class StreamStatus(Message, frozen=True, kw_only=True, tag="eegcopilot.stream-st
     state: StreamState
     since: str
     detail: str
-    subject: str
+    subject: Pseudonym
     calibration: Calibration | None = None
 
 
@@ -208,7 +210,7 @@ class ModelRef(Struct, frozen=True):
 class Emotion(Message, frozen=True, kw_only=True, tag="eegcopilot.emotion/1"):
     """One reading. label is null where the model abstained; reason says why."""
 
-    subject: str
+    subject: Pseudonym
     window: WindowSpan
     label: str | None
     p: dict[str, float]
@@ -229,7 +231,7 @@ class WindowMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.window/1
     in spreads of that rest; empty where the method has no bands.
     """
 
-    subject: str
+    subject: Pseudonym
     window: WindowSpan
     method: str
     levels: int
@@ -243,7 +245,7 @@ class EpisodeMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.episode
 
     episode: str
     phase: str
-    subject: str
+    subject: Pseudonym
     label: str
     start: str
     end: str

@@ -8,12 +8,16 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from daemon.messages import Message
+from daemon.pseudonym import Pseudonym
 
 # Where only the pointer is sent. Not None: msgspec reads no union with Raw in it.
 NOTHING = Raw(b"null")
 
 # Of a record: counted up by one with each decision, and an integer to whoever stores it.
 Version = Annotated[int, Meta(ge=1, lt=2**31)]
+# Of records and episodes. They stand in trails and in names of files, which take no other characters.
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+Short = Annotated[str, Meta(max_length=64)]
 
 
 class AuditHead(Struct, frozen=True):
@@ -26,18 +30,18 @@ class AuditHead(Struct, frozen=True):
 class RecordRef(Struct, frozen=True):
     """A version of a record. sha256: of its encoding."""
 
-    id: str
+    id: Id
     version: Version
-    status: str
-    sha256: str
-    label: str
+    status: Short
+    sha256: Short
+    label: Short
 
 
 class DraftMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.draft/1"):
     """An unsigned draft. record, fhir: null where only the pointer is sent; the record then stays here."""
 
-    subject: str
-    episode: str
+    subject: Pseudonym
+    episode: Id
     trigger: str
     draft: RecordRef
     record: Raw
@@ -48,8 +52,8 @@ class DraftMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.draft/1")
 class SignedMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.signed/1"):
     """A clinician's decision. who: the signer's id. when: UTC. decision: accept, amend or reject."""
 
-    subject: str
-    episode: str
+    subject: Pseudonym
+    episode: Id
     who: str
     when: str
     decision: str

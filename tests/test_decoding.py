@@ -58,6 +58,15 @@ EMOTION = {"schema": "eegcopilot.emotion/1", "time": NOW, "subject": "pseudo-1",
            "latency_ms": {"label": 1, "total": 1}, **MODEL}  # fmt: skip
 
 
+@pytest.mark.parametrize("message", [STATUS, EPISODE, EMOTION])
+@pytest.mark.parametrize(
+    "bad", ["John Smith", "", 'pseudo-1"; x=".exe', "pseudo-\u0142", "pseudo-" + "1" * 49]
+)
+def test_people_are_told_of_under_pseudonyms_alone(message: dict[str, object], bad: str) -> None:
+    with pytest.raises(msgspec.DecodeError, match="subject"):
+        decode(json.dumps(message | {"subject": bad}).encode())
+
+
 @pytest.mark.parametrize("bad", ["never", "", "2026-13-01T00:00:00Z", "x\ny" * 1000])
 @pytest.mark.parametrize(
     ("message", "key"),

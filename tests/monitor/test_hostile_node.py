@@ -133,6 +133,27 @@ def test_a_flood_of_bad_records_leaves_a_count_and_other_nodes_their_entries(
     lonely.start_monitor()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"subject": "pseudo-\u0142"},
+        {"subject": 'pseudo-1"; filename="x.exe'},
+        {"draft": draft()["draft"] | {"id": "\u0142" * 8}},
+        {"draft": draft()["draft"] | {"label": "x" * 100_000}},
+        {"episode": "x" * 100_000},
+    ],
+)
+def test_no_name_of_a_file_or_a_bed_is_the_nodes_to_choose_freely(
+    lonely: Stack, node: paho.Client, wrong: dict[str, Any]
+) -> None:
+    unique = time.time_ns()
+    bed = f"room-5/bed-{unique}"
+    say(node, f"{bed}/emr/draft", draft(id=f"named-{unique}") | wrong)
+    hears(lonely, node, bed)
+    lee = Client(lonely.port).log_in("dr.lee")
+    assert lee.get(f"/api/beds/north/{bed}/records").json["records"] == []
+
+
 def test_a_monitor_that_can_hear_no_more_ends_so_that_it_is_started_anew(
     ward_broker: Mosquitto, node: paho.Client, tmp_path: Path
 ) -> None:
