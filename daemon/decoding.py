@@ -48,7 +48,7 @@ def decode(payload: bytes) -> AnyMessage:
     try:
         message: AnyMessage = msgspec.json.decode(payload, type=AnyMessage)
         _check_times(message)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+    except (ValueError, RecursionError) as why:  # no JSON, no UTF-8, or a number of thousands of digits
         raise msgspec.DecodeError(one_line(str(why))[:_LONGEST]) from None
     return message
 

@@ -58,6 +58,13 @@ EMOTION = {"schema": "eegcopilot.emotion/1", "time": NOW, "subject": "pseudo-1",
            "latency_ms": {"label": 1, "total": 1}, **MODEL}  # fmt: skip
 
 
+@pytest.mark.parametrize("payload", [b'{"schema":"eegcopilot.status/1","seq":' + b"9" * 5000, b"\xff", b"["])
+def test_what_is_no_message_is_refused_in_one_line(payload: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError) as refusal:
+        decode(payload)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("message", [STATUS, EPISODE, EMOTION])
 @pytest.mark.parametrize(
     "bad", ["John Smith", "", 'pseudo-1"; x=".exe', "pseudo-\u0142", "pseudo-" + "1" * 49]

@@ -23,6 +23,7 @@ from daemon.monitor.sessions import Session
 from daemon.monitor.store import Heard, Store
 from daemon.monitor.ward import Ward
 from daemon.pseudonym import Pseudonym
+from daemon.record_messages import Id, Version
 from daemon.topics import Topics
 from pipeline.drafts.context import cleaned
 from pipeline.drafts.identity import ContextError, refuse_identity
@@ -48,8 +49,8 @@ class Patient(Struct, forbid_unknown_fields=True, omit_defaults=True):
 class Decision(Struct, forbid_unknown_fields=True):
     """password: once more, so that a screen left alone signs nothing. sha256: of what was read."""
 
-    draft: Annotated[str, Meta(max_length=64)]
-    version: int
+    draft: Id
+    version: Version
     sha256: Annotated[str, Meta(max_length=64)]
     decision: Literal["accept", "amend", "reject"]
     password: Annotated[str, Meta(max_length=200)]

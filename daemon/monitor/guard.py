@@ -142,10 +142,11 @@ async def body(request: Request, kind: type[S]) -> S:
             raise RefusalError(413, f"at most {MAX_BODY_BYTES} bytes")
     try:
         raw: Any = msgspec.json.decode(gathered or b"{}")
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as why:
-        raise RefusalError(400, explain(why, raw, kind)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return msgspec.convert(raw, kind)
+        except msgspec.ValidationError as why:
+            raise RefusalError(400, explain(why, raw, kind)) from None
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or a number of thousands of digits
         raise RefusalError(400, "not JSON") from None
 
 

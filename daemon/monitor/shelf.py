@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -15,6 +16,7 @@ from daemon.monitor.guard import Gate, RefusalError, told
 from daemon.monitor.hub import Hub
 from daemon.monitor.sessions import Session, Sessions
 from daemon.monitor.store import Heard, Store
+from daemon.record_messages import Version
 
 # Each is sent every change; more than these is no ward but a flood.
 MOST_SCREENS = 200
@@ -28,7 +30,7 @@ class Shelf:
         self._gate = gate
 
     def routes(self) -> list[Route]:
-        record = "/api/records/{id}/{version:int}"
+        record = "/api/records/{id}/{version}"
         return [
             Route("/api/events", self.events, methods=["GET"]),
             Route("/api/beds/{site}/{node}/{stream}/records", self.records, methods=["GET"]),
@@ -81,7 +83,11 @@ class Shelf:
     def _open(self, request: Request, how: str) -> tuple[Session, Heard, bytes]:
         """Raises RefusalError (404, 409). Whoever opens a record is written down."""
         session = self._gate.allowed(request, "records")
-        heard = self._store.find(request.path_params["id"], request.path_params["version"])
+        try:
+            version = msgspec.convert(request.path_params["version"], Version, strict=False)
+            heard = self._store.find(request.path_params["id"], version)
+        except msgspec.ValidationError:
+            heard = None
         if heard is None:
             raise RefusalError(404, "no such version of a record was heard")
         try:

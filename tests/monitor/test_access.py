@@ -128,6 +128,16 @@ def test_signing_needs_a_signer_a_record_and_the_password(ward: Stack, beds: Non
     assert lee.post(f"{BED}/sign", SIGN | {"signer": "dr-2"}).status == 400
 
 
+@pytest.mark.parametrize("version", ["0", "-1", "x", str(2**31), "9" * 20, "9" * 5000])
+def test_a_version_that_no_record_has_is_not_found(ward: Stack, beds: None, version: str) -> None:
+    lee = Client(ward.port).log_in("dr.lee")
+    for name in ("record.json", "record.pdf", "record.fhir.json"):
+        assert lee.get(f"/api/records/{NOBODY}/{version}/{name}").status == 404
+    if version.lstrip("-").isdecimal():
+        wrong = json.dumps(SIGN).replace('"version": 1', f'"version": {version}')
+        assert lee.post(f"{BED}/sign", wrong.encode()).status == 400
+
+
 def test_accounts_are_changed_by_another_administrator_and_at_once(ward: Stack) -> None:
     root = Client(ward.port).log_in("root")
     put = {"name": "dr.two", "role": "clinician", "signer": "dr-1", "password": PASSWORD.format("dr.two")}
