@@ -37,6 +37,10 @@ MAX_PACKET_BYTES = 1 << 20
 KEPT_S = 86400
 # A draft that is written by the model takes seconds on a small machine.
 ANSWER_S = 30.0
+# An answer to a question is some kilobytes in all, told within seconds of its first piece: a node that goes
+# on and on is cut off.
+MOST_ANSWER_BYTES = 1 << 18
+MOST_ANSWER_S = 120.0
 # A broker takes milliseconds to confirm a command.
 CONFIRM_S = 10.0
 # Between two attempts.
@@ -52,7 +56,10 @@ _HEARD = {
 
 @dataclass(eq=False)
 class _Pending:
-    done: asyncio.Future[Response]
+    """done: with the node's word, or None where it was cut off. room: bytes that may still come."""
+
+    done: asyncio.Future[Response | None]
+    room: int = MOST_ANSWER_BYTES
     pieces: asyncio.Queue[Answer | None] = field(default_factory=asyncio.Queue)
 
 
@@ -110,14 +117,16 @@ class Listener:
         with self._asked() as (mark, pending):
             await self._send(topic, payload, mark)
             pending.done.add_done_callback(lambda _: pending.pieces.put_nowait(None))
-            async with asyncio.timeout(ANSWER_S) as patience:
-                try:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + MOST_ANSWER_S
+            try:
+                async with asyncio.timeout(ANSWER_S) as patience:
                     while (piece := await pending.pieces.get()) is not None:
                         yield piece
-                        patience.reschedule(asyncio.get_running_loop().time() + ANSWER_S)
-                except TimeoutError:
-                    raise CommandError(_SILENT) from None
-            yield pending.done.result()
+                        patience.reschedule(min(loop.time() + ANSWER_S, end))
+            except TimeoutError:
+                raise CommandError(_SILENT if loop.time() < end else _ENDLESS) from None
+            yield _word(pending.done.result())
 
     @contextlib.contextmanager
     def _asked(self) -> Iterator[tuple[bytes, _Pending]]:
@@ -150,7 +159,7 @@ class Listener:
     async def _answered(self, pending: _Pending) -> Response:
         try:
             async with asyncio.timeout(ANSWER_S):
-                return await pending.done
+                return _word(await pending.done)
         except TimeoutError:
             raise CommandError(_SILENT) from None
 
@@ -177,7 +186,7 @@ class Listener:
         """What waits for us comes at once, before the subscriptions are confirmed."""
         try:
             message = decode(bytes(raw.payload))
-            self._settle(message, getattr(raw.properties, "CorrelationData", None))
+            self._settle(message, len(raw.payload), getattr(raw.properties, "CorrelationData", None))
             self._hear(raw.topic.value, message, bool(raw.retain))
         except (ValueError, OverflowError) as why:  # no JSON, no message of ours, or numbers that are none
             # An empty one clears what was retained.
@@ -188,16 +197,32 @@ class Listener:
             log.error("a message ends the monitor", topic=raw.topic.value, reason=one_line(repr(why))[:200])
             raise
 
-    def _settle(self, message: AnyMessage, mark: bytes | None) -> None:
+    def _settle(self, message: AnyMessage, size: int, mark: bytes | None) -> None:
+        """size: bytes."""
         pending = self._pending.get(mark) if isinstance(mark, bytes) else None
         if pending is None:
             return
         if isinstance(message, Answer):
-            pending.pieces.put_nowait(message)
+            pending.room -= size
+            if pending.room >= 0:
+                pending.pieces.put_nowait(message)
+            elif not pending.done.done():
+                pending.done.set_result(None)
         elif isinstance(message, Response) and not pending.done.done():
             pending.done.set_result(message)
 
 
+def _word(answer: Response | None) -> Response:
+    """Raises CommandError where the node was cut off."""
+    if answer is None:
+        raise CommandError(_ENDLESS)
+    return answer
+
+
+_ENDLESS = (
+    f"the answer was cut off: it is longer than {MOST_ANSWER_BYTES // 1024} KiB, or did not end within "
+    f"{MOST_ANSWER_S:g} s: look at the node's log"
+)
 _SILENT = (
     f"no answer within {ANSWER_S:g} s, though the broker took the command: look at the node's log, and "
     "whether the broker's access rules let this monitor hear cmd/response"

@@ -9,18 +9,24 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiomqtt
 import pytest
 import structlog
 from broker import Mosquitto, listening
 from certificates import Authority
 from cryptography.hazmat.primitives import serialization
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from daemon.errors import CommandError, ConfigError
+from daemon.messages import encode, stamped
 from daemon.monitor.broker import Broker
-from daemon.monitor.listener import ANSWER_S, Listener
+from daemon.monitor.listener import ANSWER_S, MOST_ANSWER_BYTES, Listener
 from daemon.monitor.settings import load_monitor_config
+from daemon.record_messages import Answer
 
 TOPIC = "eegcopilot/v1/n/r/cmd/bed/calibrate"
+ASK = TOPIC.replace("calibrate", "ask")
 # Many times what a refused handshake takes.
 PATIENCE_S = 5.0
 ACL = """\
@@ -67,6 +73,55 @@ def test_what_comes_to_nothing_is_said_at_once(free_mosquitto: Mosquitto) -> Non
             return took
 
     assert asyncio.run(talk()) < ANSWER_S / 3
+
+
+@contextlib.asynccontextmanager
+async def chattering(port: int, piece: str, pause_s: float) -> AsyncIterator[None]:
+    """A node that begins to answer a question and never ends."""
+
+    async def talk() -> None:
+        async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            await client.subscribe(ASK, 1)
+            subscribed.set()
+            asked = await anext(client.messages)
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.CorrelationData = asked.properties.CorrelationData
+            while not over.is_set():
+                told = stamped(Answer(question="q", index=0, piece=piece, done=False), 1, time.time())
+                await client.publish("eegcopilot/v1/n/r/bed/answer", encode(told), 1, properties=properties)
+                await asyncio.sleep(pause_s)
+
+    subscribed = asyncio.Event()
+    over = asyncio.Event()
+    task = asyncio.create_task(talk())
+    try:
+        await subscribed.wait()
+        yield
+    finally:
+        over.set()
+        await task
+
+
+@pytest.mark.parametrize(("piece", "pause_s", "most_s"), [("x" * 4096, 0.0, 3600.0), ("x", 0.05, 1.0)])
+def test_an_answer_without_end_is_cut_off(
+    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch, piece: str, pause_s: float, most_s: float
+) -> None:
+    """By its length, or by its time."""
+    monkeypatch.setattr("daemon.monitor.listener.MOST_ANSWER_S", most_s)
+    pieces: list[str] = []
+
+    async def ask() -> None:
+        async with (
+            asyncio.timeout(60),
+            connected(Broker(port=mosquitto.port)) as listener,
+            chattering(mosquitto.port, piece, pause_s),
+        ):
+            async for _ in listener.ask(ASK, b"{}"):
+                pieces.append(piece)  # noqa: PERF401 - what came before the refusal counts too
+
+    with pytest.raises(CommandError, match="cut off"):
+        asyncio.run(ask())
+    assert pieces and len("".join(pieces)) <= MOST_ANSWER_BYTES
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
