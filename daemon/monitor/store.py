@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from daemon.errors import CommandError, OutboxError
 from daemon.monitor.accounts import TABLE as ACCOUNTS
 from daemon.monitor.accounts import Accounts
 from daemon.monitor.refusals import Refusals
+from daemon.rates import Allowance
 from daemon.record_messages import DraftMessage, SignedMessage
 from daemon.transaction import transaction
 from pipeline.drafts.record import Draft, decode
@@ -32,6 +34,13 @@ create view if not exists heard as select
     rowid as place, id, version, bed, subject, episode, status, sha256, who, told, whole from record;
 """
 MOST_LISTED = 200
+# New ones of a node, whatever it calls its beds: so many at once, as a broker brings them to a monitor that
+# was away, and then one every so many seconds, 300 an hour.
+RECORDS = (1000, 12.0)
+# The file, bytes. Nothing is ever taken out of it, as the trail speaks of each record.
+MOST_BYTES = 8 << 30
+# Left free on its disk, bytes: accounts and the trail need some, and so do others.
+LEAST_FREE_BYTES = 256 << 20
 _FAULT = "what was heard is not what its hash says"
 
 T = TypeVar("T")
@@ -65,10 +74,12 @@ class Store:
             for tables in (ACCOUNTS, _TABLES, AUDIT):
                 self._db.executescript(tables)
             self._audit = Audit(self._db)
+            self._folder = file.parent
         except (OSError, sqlite3.Error) as why:
             raise OutboxError(f"monitor {file}: {why}: is another monitor using it?") from None
         self.accounts = Accounts(self._db)
         self.refusals = Refusals(self.note)
+        self._allowances: dict[str, Allowance] = {}
 
     def __enter__(self) -> Store:
         return self
@@ -95,7 +106,7 @@ class Store:
 
     def keep(self, bed: str, message: DraftMessage | SignedMessage) -> bool:
         """Stores what was heard; False where it was there. Raises CommandError where it contradicts itself
-        or what was heard before."""
+        or what was heard before, or where there is no room for it."""
         about = message.draft
         payload, fhir = bytes(message.record), bytes(message.fhir)
         whole = payload != b"null"
@@ -108,6 +119,7 @@ class Store:
             if before.sha256 != about.sha256:
                 raise CommandError("another text was heard before under this name and version")
             return False
+        self._require_room(bed.rpartition("/")[0])
         who, told = (message.who, message.when) if isinstance(message, SignedMessage) else ("", message.time)
         row = (about.id, about.version, bed, message.subject, message.episode, about.status, about.sha256)
         self.deed(
@@ -124,6 +136,21 @@ class Store:
             status=about.status,
         )
         return True
+
+    def _require_room(self, node: str) -> None:
+        """Raises CommandError."""
+        (held,) = self._db.execute(
+            "select page_count * page_size from pragma_page_count(), pragma_page_size()"
+        ).fetchone()
+        if held > MOST_BYTES:
+            raise CommandError(
+                f"the monitor's file has reached {MOST_BYTES >> 30} GiB: put it away and begin a new one"
+            )
+        if shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES:
+            raise CommandError("the disk of the state directory is nearly full: make room")
+        allowance = self._allowances.setdefault(node, Allowance(*RECORDS))
+        if not allowance.take(time.monotonic()):
+            raise CommandError(f"too many new records of {node}: at most {3600 / RECORDS[1]:.0f} an hour")
 
     def find(self, draft: str, version: int) -> Heard | None:
         rows = self._db.execute("select * from heard where id=? and version=?", (draft, version))

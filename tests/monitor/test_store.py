@@ -26,6 +26,7 @@ from daemon.monitor.store import Store
 from daemon.monitor.throttle import FREE, Throttle
 from daemon.monitor.truth import NodeView, Patience, judge
 from daemon.monitor.ward import Ward
+from daemon.record_messages import NOTHING, AuditHead, DraftMessage, RecordRef
 from daemon.signed_command import SignedCommand
 from pipeline.drafts.drafting import Drafter, Order
 from pipeline.drafts.record import digest, encode
@@ -91,6 +92,34 @@ def test_a_record_that_is_not_what_it_says_is_not_kept(tmp_path: Path) -> None:
         assert heard is not None and not heard.whole
         with pytest.raises(CommandError, match="read there"):
             store.payload(heard)
+
+
+def pointer(draft: str) -> DraftMessage:
+    """A record of which only the name travels."""
+    return DraftMessage(
+        subject="pseudo-1", episode="e", trigger="t", draft=RecordRef(draft, 1, "preliminary", "0", ""),
+        record=NOTHING, fhir=NOTHING, audit=AuditHead(1, ""), time=iso(NOW),
+    )  # fmt: skip
+
+
+def test_a_node_cannot_fill_the_disk_with_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.monitor.store.RECORDS", (3, 3600.0))
+    with Store(tmp_path / "m.sqlite") as store:
+        for n in range(3):
+            assert store.keep(f"n/bad/bed-{n}", pointer(f"d{n}")) is True
+        with pytest.raises(CommandError, match="too many new records of n/bad"):
+            store.keep("n/bad/another", pointer("d3"))
+        assert store.keep("n/bad/bed-0", pointer("d0")) is False
+        assert store.keep("n/good/bed", pointer("e")) is True
+        assert store.find("d3", 1) is None
+        with monkeypatch.context() as patch:
+            patch.setattr("daemon.monitor.store.LEAST_FREE_BYTES", 1 << 62)
+            with pytest.raises(CommandError, match="nearly full"):
+                store.keep("n/good/bed", pointer("f"))
+        monkeypatch.setattr("daemon.monitor.store.MOST_BYTES", 1 << 12)
+        with pytest.raises(CommandError, match="has reached"):
+            store.keep("n/good/bed", pointer("f"))
+        store.note("root", "login")
 
 
 def test_one_time_links_open_once() -> None:
