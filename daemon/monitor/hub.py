@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from daemon.monitor.ward import Ward
+from daemon.notify import notify
 from daemon.rates import Allowance
 
 # Events that may follow each other at once, and then seconds between them, in which changes gather: what a
@@ -98,6 +99,8 @@ class Hub:
                 tick = loop.time() + TICK_S
                 self._ward.look(time.time())
                 self._send(always=True)
+                # A sign of life for systemd: the loop turns, and screens are told.
+                notify("WATCHDOG=1")
             else:
                 self._send(always=False)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from pathlib import Path
 
+import pytest
 import structlog
 
 from daemon.messages import BundleInfo, Info, StreamInfo, StreamStatus, iso
@@ -80,6 +83,23 @@ def test_a_bed_that_was_only_told_of_makes_room_for_one_that_speaks() -> None:
     assert len(ward.beds) == MOST_BEDS and "n/late/bed" in ward.beds
     # Those that speak stay.
     assert {f"n/r/t{n}" for n in range(MOST_OF_NODE)} < ward.beds.keys()
+
+
+def test_systemd_is_told_of_life_while_screens_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+
+    async def life() -> bytes:
+        running = asyncio.create_task(Hub(listening()).run())
+        said = await asyncio.to_thread(systemd.recv, 4096)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return said
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(30)
+        assert asyncio.run(life()) == b"WATCHDOG=1"
 
 
 def test_screens_forget_a_bed_that_made_room() -> None:
