@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from node import command, configuration, serving, stream
 
 from daemon.identities import FOLDER
 from pipeline.drafts.context import ContextError, read_context
+from pipeline.drafts.identity import refuse_looks
 
 IDENTIFYING = [
     ("complaint", "seen with Mrs. Miller from the ward", "a name"),
@@ -32,7 +34,37 @@ IDENTIFYING = [
     ("laboratory", [{"name": "Dr. Miller", "value": "1"}], "a name"),
 ]
 
+LABELLED = {
+    "a name": [
+        *("Name : John Smith", "NAME: John Smith", "Name: SMITH", "Name: J. Smith", "Name – John Smith"),
+        *("name: john smith", "Name John Smith", "Vorname: John", "Surname=Smith", "Name: Will"),
+        *("PATIENT: John Smith", "Patient – John Smith", "Patient: SMITH, John", "Patient: Will Smith"),
+        *("Mister John Smith", "Doctor Miller", "DOCTOR MILLER", "Dr.Miller", "DR. MILLER", "dr. miller"),
+        *("Prof. Dr. Miller", "Dr. med. Miller", "mrs. smith", "mr smith", "MR. SMITH", "MISS SMITH"),
+    ],
+    "a birth date": [
+        *("date of birth 3rd April 1980", "DATE OF BIRTH: 3 APRIL 1980", "DOB=03/04/80"),
+        *("born the 3rd of April, 1980", "born april 3rd, 1980", "D.O.B. 3. 4. 1980"),
+    ],
+    "a record number": [
+        *("MRN=12345678", "mrn 12345678", "MRN - 12345678", "Case #: 12345678", "case #12345678"),
+        "PatientID=12345678",
+    ],
+    "a telephone number": ["Phone = 0761 123456", "TEL 0761 123456", "Tel: (0761) 123456"],
+}
+
 HARMLESS = [
+    *("patient: calm", "Patient: Alert, Oriented", "PATIENT: CALM AND ALERT", "Patient is CALM"),
+    *("Patient - no known allergies", "Patient - No Known Allergies", "Patient - EEG Normal"),
+    *("Patient-Reported Outcome Measures", "Patient – Restless. Slept badly"),
+    *("case 3 of 5", "case #3 of 5", "Case no 3", "born at term, 3rd child", "born 2 weeks early"),
+    *("name withheld", "Name: Withheld", "NAME: REDACTED", "name - not given", "can name 3 of 5 animals"),
+    *("Medication name: Sertraline 50 mg", "file name: EEG1.edf", "name-calling at school"),
+    *("doctor informed", "Doctor Informed", "DR INFORMED", "Dr. informed at 23:10", "dr visit next week"),
+    *("Saw the doctor. Patient calm", "professor of neurology", "Frau klagt über Kopfschmerz"),
+    *("MR imaging normal, MR Angiography planned", "no lesion on MR. EEG normal", "MS excluded"),
+    *("latency 300 ms N400", "P300 at 310 ms. EEG normal", "did not miss a dose", "Signed by dr.lee"),
+    *("phone 3 - 4 times a day", "mobile since 2019-03-01", "insurance covers 3 visits"),
     "Patient Health Questionnaire 9: 12 points",
     "Parkinson's disease since 2019-03-01, Multiple Sclerosis excluded",
     "130/80 mmHg, pulse 72, temperature 37.2, 1,250 ml a day",
@@ -52,6 +84,25 @@ def test_what_looks_like_an_identity_is_refused_and_not_repeated(key: str, value
     assert told.isprintable() and "pseudonym" in told
     for secret in ("Miller", "Schäfer", "Doe", "jane", "170", "030", "1980", "123"):
         assert secret not in told
+
+
+@pytest.mark.parametrize(("what", "text"), [(what, text) for what in LABELLED for text in LABELLED[what]])
+def test_titles_and_labels_are_known_in_any_case_and_spelling(what: str, text: str) -> None:
+    with pytest.raises(ContextError, match=f"history: holds what looks like {what}"):
+        read_context(json.dumps({"subject": "pseudo-1", "history": [f"seen again; {text}"]}).encode())
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("Name: ", "Name – A", "Patient: Aa ", "Mr. ", "dr ", "born 1 ", "1980", "April 3rd ", "case # "),
+        *("MRN -", "tel (", "+1 ", "a.", "a@", "A'-", "Nachname", " ", "=-"),
+    ],
+)
+def test_a_hostile_text_is_read_to_its_end(piece: str) -> None:
+    """Where two repetitions could share letters, this would take longer than the tests may."""
+    with contextlib.suppress(ContextError):
+        refuse_looks(piece * (65536 // len(piece)), "history")
 
 
 @pytest.mark.parametrize("text", HARMLESS)

@@ -1,9 +1,4 @@
-"""What would tell who a patient is: found by its key, or by the look of a value, and never repeated.
-
-The looks are those of the identifiers that HIPAA's safe harbour lists (45 CFR 164.514(b)(2)) and that have a
-form: names behind a title or a label, full birth dates, record and insurance numbers, telephone numbers and
-addresses of e-mail. A bare name in free text cannot be told from other words: `Parkinson` is one too.
-"""
+"""What would tell who a patient is: found by its key, or by the look of a value, and never repeated."""
 
 from __future__ import annotations
 
@@ -11,33 +6,13 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from pipeline.drafts.looks import LOOKS
 from pipeline.errors import PipelineError
 
 _KEY = re.compile(
     r"identity|(first|last|given|family|full|patient)?names?|surname|forename|patient(id|number)?|mrn|ssn|"
     r"insurance(id|number)?|passport|address|street|city|zip|postcode|phone|telephone|mobile|e?mail|"
     r"birthdate|dateofbirth|dob|birthday|photo"
-)
-# 3.4.1980 or 1980-04-03, 3 April 1980, April 3, 1980.
-_DATE = (
-    r"(\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? [A-Za-z]{3,9}\.? \d{4}|"
-    r"[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
-)
-_TITLE = r"\b(Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herr|Frau|Mme|Mlle|Señora?|Signora?)\.? {1,2}"
-_NAME_OF = r"\b([Nn]ame|[Pp]atient|[Ss]urname|[Cc]alled)( is|:|=) {0,2}"
-_BORN = r"\b([Bb]orn|DOB|dob|[Bb]irth ?da(te|y)|[Dd]ate of birth|[Gg]eb(oren)?)\b.{0,8}?\b"
-_NUMBER_OF = (
-    r"\b(MRN|[Mm]edical record|[Pp]atient (id|ID|no|number)|[Cc]ase (no|number)|NHS|SSN|[Ii]nsurance)\b"
-    r"[ .:#]{0,3}(no|number|id|ID)?[ .:#]{0,3}"
-)
-_LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an e-mail address", re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.\w")),
-    ("a name", re.compile(_TITLE + r"[A-ZÀ-Þ]\w")),
-    ("a name", re.compile(_NAME_OF + r"[A-ZÀ-Þ][\w'-]{1,40} [A-ZÀ-Þ]")),
-    ("a birth date", re.compile(_BORN + _DATE)),
-    ("a record number", re.compile(_NUMBER_OF + r"[A-Z]{0,3}\d[\d -]{3}")),
-    ("a social security number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b")),
-    ("a telephone number", re.compile(r"(\+\d|\b([Tt]el|[Pp]hone|[Mm]obile)\b\.?:? {0,2}\d)[\d ()/-]{6,}\d")),
 )
 
 
@@ -67,7 +42,7 @@ def refuse_identity(raw: Any, known: Collection[str], where: str = "", under: st
 
 def refuse_looks(text: str, where: str) -> None:
     """Raises ContextError for a text that holds what looks like an identifier."""
-    for what, look in _LOOKS:
+    for what, look in LOOKS:
         if look.search(text):
             raise ContextError(
                 f"{where or 'a text'}: holds what looks like {what}: "
