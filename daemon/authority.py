@@ -10,7 +10,7 @@ import msgspec
 from daemon.config_errors import explain, one_line
 from daemon.errors import CommandError
 from daemon.messages import unix
-from daemon.nonces import Nonces
+from daemon.nonces import FILE, Nonces
 from daemon.signed_command import SCHEMA, SignedCommand
 from daemon.signer_settings import CommandRules, Signer
 from pipeline.json_input import decode_json
@@ -55,15 +55,24 @@ class Authority:
             raise StrangerError(f"signed for another topic: {one_line(told.topic)[:200]}", signer.id)
         if verb not in signer.may:
             raise StrangerError(f"{signer.id!r} may not {verb}: only {', '.join(signer.may)}", signer.id)
-        off = _age(told.time, now)
+        signed = _signed(told.time)
+        off = now - signed
         if abs(off) > self._rules.max_age_s:
             raise StrangerError(
                 f"signed {abs(off):.0f} s {'ago' if off > 0 else 'ahead'} by this node's clock, at most "
                 f"{self._rules.max_age_s:g} s are allowed: sign it anew, or set the clocks",
                 signer.id,
             )
-        if not self._nonces.take(signer.id, told.nonce, now):
+        # A signer whose clock was wrong, but within what is allowed, and was then set right is never out.
+        taken = self._nonces.take(signer.id, told.nonce, signed, 2 * self._rules.max_age_s)
+        if taken == "seen":
             raise StrangerError("a replay: this very command was obeyed before", signer.id)
+        if taken == "old":
+            raise StrangerError(
+                f"signed long before the latest command of {signer.id!r} that was obeyed: sign it anew; "
+                f"where clocks were far ahead then, move {FILE} out of the state directory",
+                signer.id,
+            )
         return Admitted(signer, told.command.encode())
 
 
@@ -81,10 +90,11 @@ def _read(payload: bytes) -> SignedCommand:
         raise StrangerError(f"bad signed command: {explain(why, raw, SignedCommand, repeat=False)}") from None
 
 
-def _age(time: str, now: float) -> float:
+def _signed(time: str) -> float:
+    """UTC seconds."""
     try:
         if time.endswith("Z"):
-            return now - unix(time)
+            return unix(time)
     except (ValueError, OverflowError, OSError):
         pass
     raise StrangerError("time: must be UTC, like 2026-01-31T12:00:00Z")

@@ -10,6 +10,7 @@ import aiomqtt
 import pytest
 import structlog
 from broker import Listener, Mosquitto, listening
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from publishing import Node, at, running
@@ -17,8 +18,10 @@ from publishing import Node, at, running
 from daemon.authority import Authority, StrangerError
 from daemon.commands import Patient
 from daemon.nonces import Nonces
-from daemon.signer_settings import CommandRules
+from daemon.signed_command import seal
+from daemon.signer_settings import CommandRules, Signer
 from daemon.topics import Topics
+from pipeline.keys import public_text
 
 
 async def ask(ear: Listener, topic: str, payload: bytes, mark: bytes, retain: bool = False) -> dict:
@@ -224,3 +227,39 @@ def test_nothing_of_a_bad_signed_command_is_repeated(
         with pytest.raises(StrangerError) as refusal:
             authority.admit(topic, "patient", json.dumps(told | {"nonce": "n" * 16} | wrong).encode(), 0.0)
     assert part in str(refusal.value) and "Jane" not in str(refusal.value)
+
+
+def admitting(folder: Path, key: Ed25519PrivateKey) -> tuple[Authority, Nonces]:
+    nonces = Nonces(folder)
+    signer = Signer(id="dr-1", public_key=public_text(key))
+    return Authority([signer], CommandRules(max_age_s=60), nonces), nonces
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_command_is_never_obeyed_again_whatever_the_clocks_do(tmp_path: Path, restarted: bool) -> None:
+    key, topic = Ed25519PrivateKey.generate(), "eegcopilot/v1/lab/n1/cmd/bed/calibrate"
+    begin, day = 1_800_000_000.0, 86400.0
+    authority, nonces = admitting(tmp_path, key)
+
+    def admit(payload: bytes, now: float) -> None:
+        authority.admit(topic, "calibrate", payload, now)
+
+    recorded = seal(topic, "", "dr-1", key, begin)
+    admit(recorded, begin)
+    for later in (1.1 * day, 2.2 * day):
+        admit(seal(topic, "", "dr-1", key, begin + later), begin + later)
+    if restarted:
+        nonces.__exit__()
+        authority, nonces = admitting(tmp_path, key)
+    with pytest.raises(StrangerError, match="signed long before the latest command") as refusal:
+        admit(recorded, begin + 5)
+    assert refusal.value.claimed == "dr-1"
+
+    # Clocks that are off by what is allowed lock nobody out.
+    now = begin + 3 * day
+    admit(seal(topic, "", "dr-1", key, now + 59), now)
+    late = seal(topic, "", "dr-1", key, now - 59)
+    admit(late, now)
+    with pytest.raises(StrangerError, match="a replay"):
+        admit(late, now)
+    nonces.__exit__()
