@@ -41,8 +41,12 @@ class Authority:
         self._rules = rules
         self._nonces = nonces
 
-    def admit(self, topic: str, verb: str, payload: bytes, now: float) -> Admitted:
+    def admit(self, topic: str, verb: str, payload: bytes, now: float, *, retained: bool = False) -> Admitted:
         """now: UTC seconds. Raises StrangerError; CommandError for a signer's own mistakes."""
+        if retained:
+            # It would be obeyed again at every reconnection. Anybody can have retained what a signer signed.
+            refusal = CommandError if self._nonces is None else StrangerError
+            raise refusal("retained commands are not obeyed: publish without the retain flag")
         if self._nonces is None:
             return Admitted(None, payload)
         told = _read(payload)

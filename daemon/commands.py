@@ -132,10 +132,7 @@ class Commands:
         self, address: tuple[str, str], message: aiomqtt.Message, correlation: bytes | None
     ) -> str | asyncio.Future[str]:
         name, verb = address
-        if message.retain:
-            # It would be obeyed again at every reconnection.
-            raise CommandError("retained commands are not obeyed: publish without the retain flag")
-        admitted = self._door.admit(message.topic.value, verb, message.payload)
+        admitted = self._door.admit(message.topic.value, verb, message.payload, retained=bool(message.retain))
         given, allowed = admitted.command, partial(self._door.count, admitted, name, verb)
         if verb == REPLAY and (not name or name in self._streams):
             period = _decode(given, ReplayOutbox)

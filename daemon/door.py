@@ -45,9 +45,9 @@ class Door:
         self._rates: dict[tuple[str, str, str], Allowance] = {}
         self._answers = {True: Allowance(*_ANSWERS), False: Allowance(*_ANSWERS)}
 
-    def admit(self, topic: str, verb: str, payload: bytes) -> Admitted:
+    def admit(self, topic: str, verb: str, payload: bytes, *, retained: bool) -> Admitted:
         """Raises CommandError."""
-        return self._authority.admit(topic, verb, payload, time.time())
+        return self._authority.admit(topic, verb, payload, time.time(), retained=retained)
 
     def count(self, admitted: Admitted, stream: str, verb: str) -> None:
         """To be called with names that exist, just before a command is obeyed. Raises CommandError."""
