@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from daemon.config_errors import explain, one_line
-from daemon.errors import CommandError
+from daemon.errors import CommandError, OutboxError
 from daemon.messages import unix
 from daemon.nonces import FILE, Nonces
 from daemon.signed_command import SCHEMA, SignedCommand
@@ -42,7 +42,7 @@ class Authority:
         self._nonces = nonces
 
     def admit(self, topic: str, verb: str, payload: bytes, now: float, *, retained: bool = False) -> Admitted:
-        """now: UTC seconds. Raises StrangerError; CommandError for a signer's own mistakes."""
+        """now: UTC seconds. Raises StrangerError; CommandError for a signer's mistakes and a full disk."""
         if retained:
             # It would be obeyed again at every reconnection. Anybody can have retained what a signer signed.
             refusal = CommandError if self._nonces is None else StrangerError
@@ -68,7 +68,10 @@ class Authority:
                 signer.id,
             )
         # A signer whose clock was wrong, but within what is allowed, and was then set right is never out.
-        taken = self._nonces.take(signer.id, told.nonce, signed, 2 * self._rules.max_age_s)
+        try:
+            taken = self._nonces.take(signer.id, told.nonce, signed, 2 * self._rules.max_age_s)
+        except OutboxError as why:
+            raise CommandError(f"cannot be remembered, so not obeyed: {why}") from None
         if taken == "seen":
             raise StrangerError("a replay: this very command was obeyed before", signer.id)
         if taken == "old":

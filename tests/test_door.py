@@ -13,6 +13,7 @@ import aiomqtt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from publishing import Bed
+from small_disk import fill, small_disk
 
 from daemon.archive import FILE, Archive
 from daemon.authority import Authority
@@ -108,3 +109,21 @@ def test_retained_commands_are_strangers(guarded: Guarded) -> None:
     entered = guarded.entered()
     assert entered and all(entry["actor"] == "stranger" for entry in entered)
     assert "retained" in str(entered[0]["detail"])
+
+
+def test_a_command_that_cannot_be_remembered_is_refused_and_the_next_is_heard(tmp_path: Path) -> None:
+    async def body() -> None:
+        with small_disk(tmp_path / "disk", "1m") as disk, Guarded(tmp_path, disk) as node:
+            full = fill(disk)
+            command = node.signed()
+            for _ in range(2):
+                refused = node.send(command)
+                assert refused is not None and not refused.ok and not node.bed.told
+                assert refused.detail.startswith("cannot be remembered, so not obeyed: ")
+                assert "make room" in refused.detail and refused.detail.isprintable()
+            full.unlink()
+            obeyed = node.send(command)
+            assert obeyed is not None and obeyed.ok and node.bed.told == ["calibrate"]
+        assert not node.entered(), "a full disk is no stranger's deed"
+
+    asyncio.run(body())
