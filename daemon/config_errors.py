@@ -28,7 +28,10 @@ def one_line(text: str) -> str:
 
 def shown(value: object) -> str:
     """A value as the user wrote it, short enough for one line."""
-    text = one_line(repr(value))
+    try:
+        text = one_line(repr(value))
+    except ValueError:
+        return "a number of thousands of digits"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

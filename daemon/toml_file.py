@@ -36,7 +36,7 @@ def _plain(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file: give the path of a TOML configuration") from None
     except OSError as why:
         raise ConfigError(f"{path}: cannot be read: {why.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as why:
+    except ValueError as why:  # no TOML, no UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path}: not a TOML file: {one_line(str(why))}") from None
     except RecursionError:
         raise ConfigError(f"{path}: not a TOML file: nested too deeply") from None

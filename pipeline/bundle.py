@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from pipeline import prompt
 from pipeline.bundle_signature import check_signature
 from pipeline.errors import BundleError
+from pipeline.plain_file import open_plain, read_at_most
 from pipeline.settings import PipelineSettings
 
 MANIFEST = "bundle.toml"
@@ -23,6 +27,8 @@ CARD = "MODEL_CARD.md"
 REQUIRED = (MODEL, TOKENIZER, CARD)
 # A manifest is a page of text; anything larger is not one.
 _MANIFEST_LIMIT = 1 << 20
+# Of all other files, 0.4 GB in the largest bundles: a sparse file may have more than anybody can read.
+_FILES_LIMIT = 16 << 30
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,16 +54,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """`bundle.toml`."""
 
     name: str
-    version: int
+    version: Annotated[int, Meta(ge=0, le=10**9)]
     summary: str
     labels: tuple[str, ...]
     """In the order of the probabilities."""
     label_schema: str
     prompt_version: int
     quantisation: str
-    temperature: float = 1.0
+    temperature: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     """Label scores are divided by it; fitted on held-out people so that probabilities mean what they say."""
-    abstain_below: float = 0.0
+    abstain_below: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """The reader abstains where its best label is less probable than this."""
     fingerprint: str
     pipeline: PipelineSettings
@@ -97,19 +103,17 @@ class Bundle:
             check_signature(path, raw, trusted)
         try:
             manifest = msgspec.convert(tomllib.loads(raw.decode()), Manifest)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+            fingerprint = manifest.pipeline.fingerprint()
+        # ValueError: no TOML, no UTF-8, or a number of thousands of digits.
+        except (ValueError, RecursionError, msgspec.ValidationError) as error:
             raise BundleError(
                 f"{path / MANIFEST}: {error}: the manifest is damaged, restore the bundle"
             ) from error
         _check_files(path, manifest)
-        if (
-            manifest.prompt_version != prompt.VERSION
-            or manifest.fingerprint != manifest.pipeline.fingerprint()
-        ):
+        if manifest.prompt_version != prompt.VERSION or manifest.fingerprint != fingerprint:
             raise BundleError(
                 f"{path}: made for another signal chain or prompt (fingerprint {manifest.fingerprint[:12]}, "
-                f"this program's is {manifest.pipeline.fingerprint()[:12]}): install the matching release "
-                "or retrain"
+                f"this program's is {fingerprint[:12]}): install the matching release or retrain"
             )
         return cls(path=path, manifest=manifest, sha256=hashlib.sha256(raw).hexdigest())
 
@@ -125,7 +129,8 @@ def shipped_bundle() -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    """Raises OSError."""
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -133,25 +138,31 @@ def read_manifest(path: Path) -> bytes:
     """Its bytes, whatever is in them. Raises BundleError."""
     manifest = path / MANIFEST
     try:
-        if manifest.stat().st_size > _MANIFEST_LIMIT:
-            raise BundleError(f"{manifest}: over {_MANIFEST_LIMIT} bytes, not a manifest")
-        return manifest.read_bytes()
+        raw = read_at_most(manifest, _MANIFEST_LIMIT)
     except OSError as error:
         raise BundleError(
             f"no bundle at {path} ({error.strerror}): give a folder that holds {MANIFEST}"
         ) from error
+    if raw is None:
+        raise BundleError(f"{manifest}: over {_MANIFEST_LIMIT} bytes, not a manifest")
+    return raw
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
     missing = [name for name in REQUIRED if name not in manifest.files]
     if missing:
         raise BundleError(f"{path / MANIFEST}: no hash for {', '.join(missing)}: the bundle was not sealed")
+    left = _FILES_LIMIT
     for name, expected in manifest.files.items():
         # A name is a plain file beside the manifest, never a way out of the folder.
         if Path(name).name != name:
             raise BundleError(f"{path / MANIFEST}: {name!r} is not a plain file name")
         try:
-            found = file_sha256(path / name)
+            with open_plain(path / name) as file:
+                left -= os.fstat(file.fileno()).st_size
+                if left < 0:
+                    raise BundleError(f"{path}: its files are over {_FILES_LIMIT} bytes: restore the bundle")
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise BundleError(f"{path / name}: {error.strerror}: restore the bundle") from error
         if found != expected:

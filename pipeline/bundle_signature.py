@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline.errors import BundleError
 from pipeline.keys import public_text, sign, verified
+from pipeline.plain_file import read_at_most
 
 SIGNATURE = "bundle.sig"
 _SCHEMA = "eegcopilot.bundle-signature/1"
@@ -46,8 +47,7 @@ def check_signature(folder: Path, manifest: bytes, trusted: Collection[str]) -> 
     """The key, one of `trusted`, that vouches for the manifest. Raises BundleError, KeyFileError."""
     path = folder / SIGNATURE
     try:
-        raw = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
-        told = msgspec.json.decode(raw, type=BundleSignature)
+        told = msgspec.json.decode(read_at_most(path, _MOST_BYTES) or b"", type=BundleSignature)
     except OSError:
         raise BundleError(
             f"{folder}: no {SIGNATURE}, and only signed bundles are trusted: see `eeg-copilot bundle sign`"

@@ -104,6 +104,8 @@ def test_same_meaning_same_fingerprint(tmp_path: Path) -> None:
         ),
         ("[log]\nlevel = 'loud'\n" + STREAM, ["log.level", "'loud'", "warning"]),
         ("[model]\nthreads = 0\n" + STREAM, ["model.threads", ">= 1"]),
+        ("[model]\nthreads = " + "9" * 5000 + "\n" + STREAM, ["not a TOML file", "digits"]),
+        ("[model]\nthreads = 0x" + "f" * 5000 + "\n" + STREAM, ["model.threads", "thousands of digits"]),
     ],
 )
 def test_refusals_name_the_key_in_one_line(tmp_path: Path, text: str, parts: list[str]) -> None:
