@@ -36,6 +36,8 @@ T = TypeVar("T")
 _SWEEP_S = 1.0
 # How soon a disk that took nothing is tried again.
 _AGAIN_S = 1.0
+# Likewise, where there was no room to save what waits in a damaged file: each time all of it is read.
+_SAVE_AGAIN_S = 30.0
 
 
 class Outbox:
@@ -63,6 +65,7 @@ class Outbox:
         # The newest row of each topic.
         self._newest: dict[str, int] = {}
         self._ill = False
+        self._damage = ""  # of a file that is still in use, as there is no room to begin anew
         # What the disk has not taken yet: rows, numbers by topic, the broker's verdicts, drops by topic.
         self._spill = Spill(lambda row: self._lost.update([row.topic]))
         self._numbers: dict[str, int] = {}
@@ -252,9 +255,12 @@ class Outbox:
 
     def _recover(self) -> None:
         """Writes what is in memory, now and then, until the disk takes it."""
-        if not self._ill or time.monotonic() - self._tried < _AGAIN_S:
+        pause = _SAVE_AGAIN_S if self._damage else _AGAIN_S
+        if not self._ill or time.monotonic() - self._tried < pause:
             return
         self._tried = time.monotonic()
+        if self._damage and not self._replace(self._damage):
+            return
         self._ill = False
         self._mind_clock()  # before rows that know of a clock that was set lie among those that do not
         rows = list(self._spill)
@@ -266,6 +272,8 @@ class Outbox:
 
     def _try(self, do: Callable[[], T]) -> T | None:
         """None where SQLite refuses it: said once, and tried again later; a damaged file is replaced."""
+        if self._damage:
+            return None
         try:
             found = do()
             if self._store.damage:
@@ -273,20 +281,25 @@ class Outbox:
             return found
         except sqlite3.Error as why:
             if is_damage(why):
-                self._replace(why)
+                self._replace(str(why))
             else:
                 self._trouble.disk(why)
             self._ill = True
             self._tried = time.monotonic()
         return None
 
-    def _replace(self, damage: sqlite3.Error) -> None:
+    def _replace(self, damage: str) -> bool:
+        """False where there is no room to save what waits: until there is, the damaged file stays."""
         try:
-            self._store.begin_anew(str(damage))
+            self._store.begin_anew(damage)
         except (sqlite3.Error, OSError) as why:
-            raise OutboxError(f"outbox: {why}: make room or set [state] directory") from None
+            self._damage = damage
+            self._trouble.disk(why)
+            return False
+        self._damage = ""
         self._numbers |= self._last
         self._look()
+        return True
 
     def _look(self) -> None:
         self._trouble.refused(self._try(self._store.refused_topics) or [])

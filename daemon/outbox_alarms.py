@@ -22,7 +22,7 @@ class OutboxAlarms:
     def is_full(self) -> bool:
         return _FULL in self._alarms
 
-    def disk(self, why: sqlite3.Error | None) -> None:
+    def disk(self, why: sqlite3.Error | OSError | None) -> None:
         """None: it takes messages again."""
         if why is None:
             self._alarms.end(_DISK)

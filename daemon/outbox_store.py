@@ -12,7 +12,8 @@ from typing import Any
 
 from daemon import outbox_room as room
 from daemon import stored_rows
-from daemon.outbox_file import AGAIN, REFUSED, SENT, UNREADABLE, WAITING, begin_anew, is_damage, open_file
+from daemon.outbox_file import AGAIN, REFUSED, SENT, UNREADABLE, WAITING, is_damage
+from daemon.outbox_salvage import open_file, save
 from daemon.reasons import NOT_AUTHORISED, failed
 from daemon.rows import Row
 
@@ -36,12 +37,15 @@ class Store:
         self._use(*open_file(file))
 
     def begin_anew(self, why: str) -> None:
-        """For a file that turns out to be damaged. Raises OSError too."""
-        self.close()
-        self._use(*begin_anew(self._file, why))
+        """For a file that turns out to be damaged. Raises OSError too; may be called again then."""
+        if not self._closed:
+            save(self._file, why)
+            self.close()
+        self._use(*open_file(self._file, why))
 
     def close(self) -> None:
         self._db.close()
+        self._closed = True
 
     def numbers(self) -> dict[str, int]:
         """The last number of each topic."""
@@ -82,7 +86,7 @@ class Store:
             gone = self._make_room(len(rows), size)
             self._db.executemany(
                 f"insert into message({stored_rows.COLUMNS}) values(?,?,?,?,?,?,?,?,?,?,?)",  # nosec # B608: our own words
-                map(_values, rows),
+                map(stored_rows.written, rows),
             )
         self.unsent += len(rows) - settled - gone.unsent
         self.bytes += size - gone.bytes
@@ -159,6 +163,7 @@ class Store:
     def _use(self, db: sqlite3.Connection, damage: str) -> None:
         self._db, self.damage = db, damage
         self._unreadable = 0
+        self._closed = False
         query = "select count(*), sum(length(payload)), sum(state in (0,2)) from message"
         rows, size, unsent = db.execute(query).fetchone()
         self.bytes = int(size or 0) + rows * room.ROW_BYTES
@@ -253,9 +258,3 @@ class Store:
         )
         self.damage += f"kept there with state {UNREADABLE}, and not sent"
         return True
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    state = REFUSED if row.tries else WAITING
-    about = (row.id, row.created, row.topic, row.payload, row.qos, int(row.retain), int(row.keep))
-    return (*about, row.expiry_s, row.correlation, row.tries, state)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from daemon.outbox_file import AGAIN
+from daemon.outbox_file import AGAIN, MOST_ID, REFUSED, WAITING
 from daemon.rows import Keep, Row
 
 COLUMNS = "id,created,topic,payload,qos,retain,keep,expiry_s,correlation,tries,state"
-"""What `read` takes, in this order."""
+"""What `read` takes and `written` gives, in this order."""
 
 # What no topic of ours holds: wildcards, which nobody may publish to, and bytes that were no UTF-8.
 _FOREIGN = set("+#\0\ufffd")
@@ -18,7 +18,8 @@ def read(found: tuple[Any, ...]) -> Row:
     """Raises ValueError where a column holds what was never written there."""
     row_id, created, topic, payload, qos, retain, keep, expiry_s, correlation, tries, state = found
     right = (
-        isinstance(created, float | int)
+        0 < row_id <= MOST_ID
+        and isinstance(created, float | int)
         and isinstance(topic, str)
         and topic
         and not _FOREIGN & set(topic)
@@ -36,3 +37,9 @@ def read(found: tuple[Any, ...]) -> Row:
     return Row(
         row_id, created, topic, payload, qos, bool(retain), Keep(keep), expiry_s, correlation, tries, again
     )
+
+
+def written(row: Row) -> tuple[object, ...]:
+    state = REFUSED if row.tries else WAITING
+    about = (row.id, row.created, row.topic, row.payload, row.qos, int(row.retain), int(row.keep))
+    return (*about, row.expiry_s, row.correlation, row.tries, state)
