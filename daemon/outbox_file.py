@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from daemon.errors import OutboxError
@@ -35,6 +36,13 @@ CACHE_KIB = 512
 
 # Of a message: more than a daemon writes in a thousand years.
 MOST_ID = 2**53
+# Each finds numbers that somebody goes on counting from, and that are none, or too small for what is there.
+_WRONG = (
+    "select 1 from sequence where typeof(topic)<>'text' or typeof(last)<>'integer'",
+    "select 1 from tally where typeof(number)<>'integer'",
+    "select 1 from (select max(id) as last from message) where last is not null and not exists (select 1"
+    " from sqlite_sequence where name='message' and typeof(seq)='integer' and seq>=last and seq<(1<<53))",
+)
 
 
 class Damaged(sqlite3.DatabaseError):
@@ -72,6 +80,7 @@ def readable(text: bytes) -> str:
 
 def open_whole(file: Path) -> sqlite3.Connection:
     """Makes the file where there is none. Raises sqlite3.Error; `is_damage` tells damage from others."""
+    _into_memory(file)
     db = sqlite3.connect(file, isolation_level=None, timeout=2.0)
     db.text_factory = readable
     try:
@@ -86,8 +95,7 @@ def open_whole(file: Path) -> sqlite3.Connection:
             if there and column not in there:
                 db.execute(f"alter table message add column {column} {kind}")
         db.executescript(TABLES)
-        # Walks the index over all messages: damage there is better met now than under way.
-        db.execute("select count(*), max(id) from message indexed by by_state").fetchone()
+        _check(db)
     except sqlite3.Error:
         db.close()
         raise
@@ -97,5 +105,36 @@ def open_whole(file: Path) -> sqlite3.Connection:
     return db
 
 
+def _check(db: sqlite3.Connection) -> None:
+    """Damage is better met now than under way. Raises Damaged."""
+    (found,) = db.execute("pragma quick_check(1)").fetchone()
+    if found != "ok":
+        raise Damaged(found.splitlines()[-1])
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(TABLES)
+        for (name,) in fresh.execute("select name from sqlite_master where type='table'").fetchall():
+            if not _columns(fresh, name) <= _columns(db, name):
+                raise Damaged(f"a column of {name} has another name")
+    # What is queued is looked for in the index, which quick_check does not compare with its table.
+    each = ",".join(f"sum(state={state})" for state in (WAITING, SENT, REFUSED, AGAIN, UNREADABLE))
+    counted = f"select {each}, sum((state+1)*(id%1000003)), count(*) from message"  # nosec # B608: numbers
+    table = db.execute(f"{counted} not indexed").fetchone()
+    if table != db.execute(f"{counted} indexed by by_state").fetchone():
+        raise Damaged("the index of messages is not that of its table")
+    if table[-1] and sum(table[:5]) != table[-1]:
+        raise Damaged("a message is in no state")
+    for wrong in _WRONG:
+        if db.execute(wrong).fetchone():
+            raise Damaged("its numbers are no numbers")
+
+
 def _columns(db: sqlite3.Connection, table: str) -> set[str]:
     return {row[0] for row in db.execute("select name from pragma_table_info(?)", (table,))}
+
+
+def _into_memory(file: Path) -> None:
+    # From one end to the other. The check jumps about: it took 11 s for 512 MiB, and 1 s after these 2 s.
+    if file.exists():
+        with file.open("rb", buffering=0) as raw:
+            while raw.read(2**20):
+                pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import subprocess
 import sys
@@ -123,6 +124,33 @@ def test_refused_ones_too(file: Path) -> None:
         assert outbox.counts()["refused"] == 1
 
 
+def test_a_lost_page_costs_what_was_on_it(file: Path) -> None:
+    page = file.read_bytes().find(draft(20)) // PAGE + 1
+    on_it = [n for n in range(1, DRAFTS + 1) if file.read_bytes().find(draft(n)) // PAGE + 1 == page]
+    overwrite(file, page)
+    with Outbox(file.parent) as outbox:
+        left = [n for n in range(1, DRAFTS + 1) if n not in on_it]
+        assert len(on_it) == 8 and on_it[-1] < DRAFTS  # some lie on either side
+        (line,) = outbox.alarms.lines
+        assert f"{len(left)} waiting messages were saved" in line and "\n" not in line
+        assert outbox.peek_seq(TOPIC) == DRAFTS + 1 and outbox.session == 2
+        assert sent(outbox) == [draft(n) for n in left]
+    with Outbox(file.parent) as outbox:
+        assert outbox.alarms.lines == [] and outbox.session == 3
+    assert len(asides(file)) == 1
+
+
+@pytest.mark.parametrize("name", ["sequence", "sqlite_sequence", "by_state", "by_topic", "start", "tally"])
+def test_a_lost_page_of_anything_else_costs_no_message(file: Path, name: str) -> None:
+    overwrite(file, root(file, name))
+    with Outbox(file.parent) as outbox:
+        assert f"{DRAFTS} waiting messages were saved" in outbox.alarms.lines[0]
+        # Numbers are in the messages too.
+        assert outbox.peek_seq(TOPIC) == DRAFTS + 1
+        outbox.put(TOPIC, draft(DRAFTS + 1))
+        assert sent(outbox) == [draft(n) for n in range(1, DRAFTS + 2)]
+
+
 @pytest.mark.parametrize("text", [b"CREATE TABLE sqlite_sequence", b"CREATE TABLE message", b"tablesequence"])
 @pytest.mark.parametrize("bit", [0x01, 0x80])
 def test_a_damaged_schema_costs_no_message(file: Path, text: bytes, bit: int) -> None:
@@ -135,6 +163,53 @@ def test_a_damaged_schema_costs_no_message(file: Path, text: bytes, bit: int) ->
         assert sent(outbox) == [draft(n) for n in range(1, DRAFTS + 1)]
     (aside,) = asides(file)
     assert aside.read_bytes() == raw  # as it was, for whoever can do more with it
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update sequence set last='x'",
+        "update sqlite_sequence set seq=1 where name='message'",
+        "update sqlite_sequence set name='messagf' where name='message'",
+        "update message set state=16 where id=7",
+    ],
+)
+def test_numbers_that_are_none(file: Path, damage: str) -> None:
+    sql(file, damage)
+    with Outbox(file.parent) as outbox:
+        outbox.put(TOPIC, draft(outbox.peek_seq(TOPIC)))
+        assert sent(outbox) == [draft(n) for n in range(1, DRAFTS + 2)]
+        assert f"{DRAFTS} waiting messages were saved" in outbox.alarms.lines[0]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_index_that_names_another_message(file: Path, which: int) -> None:
+    raw, at = bytearray(file.read_bytes()), (root(file, "by_state") - 1) * PAGE
+    found = raw.index(b"\x04\x08\x01\x01\x2c\x2c", at, at + PAGE)  # header, state 0, id 44, rowid 44
+    raw[found + 4 + which] ^= 0x40
+    file.write_bytes(raw)
+    with Outbox(file.parent) as outbox:
+        assert set(sent(outbox)) == {draft(n) for n in range(1, DRAFTS + 1)}
+        assert "was damaged" in outbox.alarms.lines[0]
+
+
+def test_any_flipped_bit_costs_little_and_is_said(file: Path, tmp_path: Path) -> None:
+    good, chance = file.read_bytes(), random.Random(1)
+    for n in range(100):
+        raw = bytearray(good)
+        at = chance.choice([at for at in range(len(raw)) if raw[at]])
+        raw[at] ^= 1 << chance.randrange(8)
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        (folder / "outbox.sqlite").write_bytes(raw)
+        with Outbox(folder) as outbox:
+            offered = set()
+            while rows := outbox.waiting(0, 32):
+                for row in rows:
+                    offered.add(row.id)
+                    outbox.settle(row.id, 0)
+            assert len(offered) >= DRAFTS or outbox.alarms.lines, at
+            assert len(offered) >= DRAFTS - 8 or at < 100, at  # the first hundred bytes say what file it is
 
 
 KILLED = """
