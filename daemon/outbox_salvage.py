@@ -144,21 +144,25 @@ def _reading(file: Path, new: sqlite3.Connection) -> Iterator[sqlite3.Connection
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     """Unsent messages, the last numbers of topics, and of starts."""
+    known: dict[str, int] = {}
+    with _as_far_as_possible():
+        query = "select topic, last from sequence where typeof(topic)='text' and typeof(last)='integer'"
+        known.update(iter(old.execute(query)))
     numbers: dict[str, int] = {}
     insert = f"insert or ignore into message({COLUMNS}) values(?,?,?,?,?,?,?,?,?,?,?)"  # nosec # B608: our own words
     for found in _messages(old):
+        topic, state = found[2], found[-1]
+        unsent = state not in (SENT, AGAIN, UNREADABLE)
+        if not unsent and topic in known:
+            continue  # most of them
         try:
             row = read(found)
         except ValueError:
             continue
-        numbers[row.topic] = max(numbers.get(row.topic, 0), _number(row))
-        state = found[-1]
-        if state not in (SENT, AGAIN, UNREADABLE) and _is_whole(row.payload):
+        numbers[topic] = max(numbers.get(topic, 0), _number(row))
+        if unsent and _is_whole(row.payload):
             new.execute(insert, (*found[:-1], REFUSED if state == REFUSED else WAITING))
-    with _as_far_as_possible():
-        query = "select topic, last from sequence where typeof(topic)='text' and typeof(last)='integer'"
-        numbers.update(iter(old.execute(query)))
-    new.executemany("insert into sequence values(?,?)", numbers.items())
+    new.executemany("insert into sequence values(?,?)", (numbers | known).items())
     with _as_far_as_possible():
         (session,) = old.execute("select max(session) from start").fetchone()
         if session:
