@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -117,8 +118,7 @@ class Drafting:
         with ThreadPoolExecutor(1, thread_name_prefix="drafting") as thread:
             for made in await loop.run_in_executor(thread, self._begin):
                 # A crash kept it from the outbox.
-                self._tell(made)
-                await loop.run_in_executor(thread, self._posted, made)
+                self._jobs.append(self._job(_DRAFT, partial(_same, made), self._tell, self._posted))
             while True:
                 self._wake.clear()
                 job, pause_s = self._next(loop.time())
@@ -255,10 +255,23 @@ class Drafting:
         if len(self._jobs) >= room or self._closed:
             self.refused += 1
             raise CommandError(f"{len(self._jobs)} drafts and commands are waiting already: try again later")
-        job = Job(work, after, last, asyncio.get_running_loop().create_future(), what)
+        job = self._job(what, work, after, last)
         self._jobs.append(job)
         self._wake.set()
         return job.done
+
+    def _job(
+        self,
+        what: str,
+        work: Callable[[], Any],
+        after: Callable[[Any], str],
+        last: Callable[[Any], None] | None,
+    ) -> Job:
+        return Job(work, after, last, asyncio.get_running_loop().create_future(), what)
+
+
+def _same(made: tuple[Draft, bytes]) -> tuple[Draft, bytes]:
+    return made
 
 
 def _waits(job: Job) -> bool:

@@ -27,6 +27,9 @@ create table if not exists tally(
 """
 # What a file of the first version lacks.
 _ADDED = {"tries": "integer not null default 0", "retry": "real not null default 0"}
+# The event loop waits so long for somebody who looks into the file with another program, seconds: then
+# messages are kept in memory until they are done.
+_BUSY_S = 0.2
 # The write-ahead log grows to the largest transaction and would stay so.
 _LOG_BYTES = 8 * 2**20
 # What SQLite may keep of a file's pages, KiB. Its own 2,000 fill bit by bit, which looks like a leak; the
@@ -81,7 +84,7 @@ def readable(text: bytes) -> str:
 def open_whole(file: Path) -> sqlite3.Connection:
     """Makes the file where there is none. Raises sqlite3.Error; `is_damage` tells damage from others."""
     _into_memory(file)
-    db = sqlite3.connect(file, isolation_level=None, timeout=2.0)
+    db = sqlite3.connect(file, isolation_level=None, timeout=_BUSY_S)
     db.text_factory = readable
     try:
         db.execute("pragma journal_mode=wal")

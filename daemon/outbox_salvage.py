@@ -204,13 +204,7 @@ def _as_far_as_possible() -> Iterator[None]:
 def _is_unreadable(why: sqlite3.Error) -> bool:
     """Whether the damaged file is to blame, as opposed to a disk that is full."""
     code = getattr(why, "sqlite_errorcode", None)
-    lost = (
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_TOOBIG,
-        sqlite3.SQLITE_IOERR_READ,
-        sqlite3.SQLITE_IOERR_SHORT_READ,
-    )
-    return is_damage(why) or code in lost
+    return is_damage(why) or code in _LOST
 
 
 def _number(row: Row) -> int:

@@ -63,8 +63,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     quantisation: str
     temperature: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     """Label scores are divided by it; fitted on held-out people so that probabilities mean what they say."""
-    abstain_below: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    """The reader abstains where its best label is less probable than this."""
+    abstain_below: Annotated[float, Meta(ge=0, le=2)] = 0.0
+    """The reader abstains where its best label is less probable than this: always, above 1."""
     fingerprint: str
     pipeline: PipelineSettings
     training: Training
