@@ -15,9 +15,10 @@ _THRESHOLDS = (700, 10, 2)
 
 # malloc.h
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
-# glibc's own value, bytes. Left alone it rises to the largest block that was ever freed: buffers of a headset
-# that was opened anew, some MB, then lie between small blocks of the heap, which cannot shrink any more.
-_LARGE_BYTES = 128 * 1024
+# Larger blocks are mapped each by itself and go back when freed; between small ones that stay they would
+# hold the heap's pages. glibc begins at 128 KiB and raises that to the largest block that was ever freed:
+# buffers of a headset that was opened anew, some MB, then lie in the heap. Reading a window takes no longer.
+_LARGE_BYTES = 16 * 1024
 # Otherwise each of some 16 threads gets a heap of its own, and none uses what is free in another.
 _HEAPS = 2
 
