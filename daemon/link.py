@@ -44,7 +44,9 @@ async def keep_connected(
                 said = ""
             said = login.failed(why, said)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), backoff.pause_s())
+            # wait_for swallows a cancellation that comes with the event.
+            async with asyncio.timeout(backoff.pause_s()):
+                await stop.wait()
         if stop.is_set():
             return False
 

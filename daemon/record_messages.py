@@ -28,13 +28,13 @@ class AuditHead(Struct, frozen=True):
 
 
 class RecordRef(Struct, frozen=True):
-    """A version of a record. sha256: of its encoding."""
+    """A version of a record. sha256: of its encoding. label: what every page of it says first."""
 
     id: Id
     version: Version
     status: Short
     sha256: Short
-    label: Short
+    label: Annotated[str, Meta(max_length=200)]
 
 
 class DraftMessage(Message, frozen=True, kw_only=True, tag="eegcopilot.draft/1"):

@@ -12,7 +12,9 @@ from daemon.decoding import decode
 from daemon.messages import encode, stamped
 from daemon.record_messages import NOTHING, AuditHead, DraftMessage, RecordRef, SignedMessage
 
-ABOUT = RecordRef(id="a", version=1, status="preliminary", sha256="0", label="calm")
+# As long as a record's says it at most: see `Draft.label`.
+LABEL = f"amended and signed by {'x' * 64} at 2026-01-31T12:00:00.123456Z, research use only"
+ABOUT = RecordRef(id="a", version=1, status="preliminary", sha256="0", label=LABEL)
 
 
 @pytest.mark.parametrize("record", [NOTHING, Raw(b'{"sections":[1,2]}')])

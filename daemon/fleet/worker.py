@@ -143,7 +143,8 @@ class Worker:
         """Whether anything comes or goes before it has been quiet for long enough."""
         self._moved.clear()
         try:
-            await asyncio.wait_for(self._moved.wait(), QUIET_S)
+            async with asyncio.timeout(QUIET_S):
+                await self._moved.wait()
         except TimeoutError:
             return False
         return True
