@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
@@ -21,7 +20,8 @@ from daemon.alarms import Alarms
 from daemon.clocks import ClockWatch
 from daemon.errors import OutboxError
 from daemon.outbox_alarms import OutboxAlarms
-from daemon.outbox_file import is_damage, sync_log
+from daemon.outbox_disk import Disk
+from daemon.outbox_file import sync_log
 from daemon.outbox_store import Store, Verdict
 from daemon.reasons import failed
 from daemon.rows import Keep, Row
@@ -31,13 +31,8 @@ from daemon.state_lock import lock
 __all__ = ["Keep", "Outbox", "Row"]
 
 log = structlog.get_logger("outbox")
-T = TypeVar("T")
 
 _SWEEP_S = 1.0
-# How soon a disk that took nothing is tried again.
-_AGAIN_S = 1.0
-# Likewise, where there was no room to save what waits in a damaged file: each time all of it is read.
-_SAVE_AGAIN_S = 30.0
 
 
 class Outbox:
@@ -59,13 +54,11 @@ class Outbox:
         self._trouble = OutboxAlarms(self.alarms)
         self.changed = asyncio.Event()
         """Set whenever there is something to send; whoever waits for it clears it."""
-        self._swept = self._tried = 0.0
+        self._swept = 0.0
         # By how much UTC was set, seconds, where what waits on the disk does not know of it yet.
         self._clock, self._step = ClockWatch(), 0.0
         # The newest row of each topic.
         self._newest: dict[str, int] = {}
-        self._ill = False
-        self._damage = ""  # of a file that is still in use, as there is no room to begin anew
         # What the disk has not taken yet: rows, numbers by topic, the broker's verdicts, drops by topic.
         self._spill = Spill(lambda row: self._lost.update([row.topic]))
         self._numbers: dict[str, int] = {}
@@ -75,10 +68,11 @@ class Outbox:
         self._file = file = directory / "outbox.sqlite"
         try:
             self._store = Store(file, max_waiting, max_bytes)
+            self._disk = Disk(self._store, self._trouble, self._renumber)
             self._last = self._store.numbers()
             self._next_id = self._store.last_id() + 1
             # Where the disk is full the count goes on, though this start will not be in it.
-            self.session = self._try(self._store.start) or self._store.last_session() + 1
+            self.session = self._disk.do(self._store.start) or self._store.last_session() + 1
         except (sqlite3.Error, OSError) as why:
             self._lock.close()
             raise OutboxError(f"outbox {file}: {why}: make room or set [state] directory") from None
@@ -88,8 +82,7 @@ class Outbox:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._tried = 0.0
-        self._recover()
+        self._recover(at_once=True)
         if len(self._spill):
             log.error("the disk never took these: they are lost", topics=dict(self._spill.by_topic()))
         self._store.close()
@@ -123,7 +116,7 @@ class Outbox:
         self._next_id += 1
         self._newest[topic] = row.id
         self._recover()
-        if self._ill or not self._write([row]):
+        if self._disk.ill or not self._write([row]):
             self._spill.put(row)
         self.changed.set()
 
@@ -138,7 +131,7 @@ class Outbox:
         """Up to `most` messages with an id above `after`, oldest first."""
         self._mind_clock()
         self._recover()
-        if not self._ill and time.monotonic() - self._swept > _SWEEP_S:
+        if not self._disk.ill and time.monotonic() - self._swept > _SWEEP_S:
             self._sweep()
         found: list[Row] = []
         last, whole = after, True
@@ -154,22 +147,22 @@ class Outbox:
 
         None where the disk takes nothing: what comes of it could not be written down, nor of those `again`.
         """
-        due = self._try(lambda: self._store.refused(time.time(), 1)) if not self._ill else None
+        due = self._disk.do(lambda: self._store.refused(time.time(), 1)) if not self._disk.ill else None
         return next((row for row in due or [] if row.id not in self._verdicts), None)
 
     def again(self, most: int, flying: Collection[int]) -> list[Row]:
         """Up to `most` messages that were sent and are asked for anew, without those that are under way."""
-        if self._ill:
+        if self._disk.ill:
             return []
         without = {*flying, *self._verdicts}
-        found = self._try(lambda: self._store.again(most + len(without))) or []
+        found = self._disk.do(lambda: self._store.again(most + len(without))) or []
         return [row for row in found if row.id not in without][:most]
 
     def is_present(self, row: Row) -> bool:
         """False where a later message of the same topic goes before it: it is history then."""
         if self._newest.get(row.topic, 0) > row.id:
             return False
-        return not self._try(lambda: self._store.followed(row))
+        return not self._disk.do(lambda: self._store.followed(row))
 
     def settle(self, row_id: int, reason: int) -> None:
         """The broker's verdict: below 128 is done; above, refused: kept apart, and in nobody's way."""
@@ -180,7 +173,7 @@ class Outbox:
                 self._spill.pop(row_id)
             return
         self._verdicts[row_id] = (reason, time.time())
-        if not self._ill:
+        if not self._disk.ill:
             self._write([])
         if failed(reason) or self._trouble.refusing:
             self._look()
@@ -190,7 +183,7 @@ class Outbox:
 
         wanted: asked once a topic. Raises OutboxError where the disk does not take the marks.
         """
-        marked = self._try(lambda: self._store.replay(start, end, wanted))
+        marked = self._disk.do(lambda: self._store.replay(start, end, wanted))
         if marked is None:
             raise OutboxError("the state directory cannot be written: make room")
         self.changed.set()
@@ -198,13 +191,13 @@ class Outbox:
 
     def purge(self, keep_days: float) -> int:
         """Deletes messages sent more than `keep_days` ago; returns how many."""
-        return self._try(lambda: self._store.purge(keep_days)) or 0
+        return self._disk.do(lambda: self._store.purge(keep_days)) or 0
 
     def counts(self) -> dict[str, int]:
         """waiting, refused, in_memory: rows now. kib: of the file. Since the file began: dropped, expired,
         forgotten (sent, and gone before their days were over), damaged; and by kind, as dropped_emotion."""
-        gone = self._try(lambda: self._store.gone(self._lost)) or {}
-        refused = self._try(self._store.number_refused) or 0
+        gone = self._disk.do(lambda: self._store.gone(self._lost)) or {}
+        refused = self._disk.do(self._store.number_refused) or 0
         return {
             # Verdicts that are not written down yet are of messages that waited.
             "waiting": max(0, self._store.unsent - refused - len(self._verdicts)) + len(self._spill),
@@ -217,7 +210,7 @@ class Outbox:
     def _page(self, after: int, most: int) -> list[Row]:
         """Of what waits by the file. Some may be settled: while the disk takes nothing that is not written
         down, and may be thousands."""
-        return self._try(lambda: self._store.waiting(after, most)) or []
+        return self._disk.do(lambda: self._store.waiting(after, most)) or []
 
     def _number(self, topic: str) -> int:
         self._last[topic] = self._numbers[topic] = self.peek_seq(topic)
@@ -226,7 +219,7 @@ class Outbox:
     def _write(self, rows: list[Row], *, durable: bool = False) -> bool:
         """Rows, and whatever else the disk has not taken yet; False where it takes nothing."""
         args = (rows, dict(self._numbers), dict(self._verdicts), Counter(self._lost))
-        gone = self._try(lambda: self._store.write(*args, durable=durable))
+        gone = self._disk.do(lambda: self._store.write(*args, durable=durable))
         if gone is None:
             return False
         self._numbers.clear()
@@ -244,62 +237,31 @@ class Outbox:
         if step:
             self._spill.shift(step)
             self._step += step
-        if self._step and not self._ill:
+        if self._step and not self._disk.ill:
             self._sweep()
 
     def _sweep(self) -> None:
         """Deletes what has expired."""
         self._swept = time.monotonic()
-        if self._try(lambda: self._store.sweep(self._step)) is not None:
+        if self._disk.do(lambda: self._store.sweep(self._step)) is not None:
             self._step = 0.0
 
-    def _recover(self) -> None:
+    def _recover(self, *, at_once: bool = False) -> None:
         """Writes what is in memory, now and then, until the disk takes it."""
-        pause = _SAVE_AGAIN_S if self._damage else _AGAIN_S
-        if not self._ill or time.monotonic() - self._tried < pause:
+        if not self._disk.is_due(at_once=at_once):
             return
-        self._tried = time.monotonic()
-        if self._damage and not self._replace(self._damage):
-            return
-        self._ill = False
         self._mind_clock()  # before rows that know of a clock that was set lie among those that do not
         rows = list(self._spill)
-        if not self._ill and self._write(rows, durable=True):
+        if not self._disk.ill and self._write(rows, durable=True):
             for row in rows:
                 self._spill.pop(row.id)
             self._trouble.disk(None)
             self._look()
 
-    def _try(self, do: Callable[[], T]) -> T | None:
-        """None where SQLite refuses it: said once, and tried again later; a damaged file is replaced."""
-        if self._damage:
-            return None
-        try:
-            found = do()
-            if self._store.damage:
-                self._trouble.damaged(self._store.damage)
-            return found
-        except sqlite3.Error as why:
-            if is_damage(why):
-                self._replace(str(why))
-            else:
-                self._trouble.disk(why)
-            self._ill = True
-            self._tried = time.monotonic()
-        return None
-
-    def _replace(self, damage: str) -> bool:
-        """False where there is no room to save what waits: until there is, the damaged file stays."""
-        try:
-            self._store.begin_anew(damage)
-        except (sqlite3.Error, OSError) as why:
-            self._damage = damage
-            self._trouble.disk(why)
-            return False
-        self._damage = ""
+    def _renumber(self) -> None:
+        """What was saved of a damaged file may be of before the newest numbers."""
         self._numbers |= self._last
         self._look()
-        return True
 
     def _look(self) -> None:
-        self._trouble.refused(self._try(self._store.refused_topics) or [])
+        self._trouble.refused(self._disk.do(self._store.refused_topics) or [])

@@ -258,7 +258,7 @@ def test_damaged_again_and_again_no_file_is_overwritten(file: Path) -> None:
 def test_no_room_to_save_what_waits_leaves_the_damaged_file(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.outbox._SAVE_AGAIN_S", 0.0)
+    monkeypatch.setattr("daemon.outbox_disk._SAVE_AGAIN_S", 0.0)
     with Outbox(disk / "state") as outbox:
         for n in range(1, 301):
             outbox.put(TOPIC, draft(n))
