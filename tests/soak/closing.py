@@ -20,6 +20,8 @@ from tests.soak.samples import Run, Samples, account_cyton, account_lsl, recorde
 
 _DRAIN_S = 90.0
 _ARRIVE_S = 2.0
+# Recorders look for room every ten seconds: what came before they did is unrecorded, and counted.
+_RECORDING_AGAIN_S = 12.0
 # Memory may grow by less than this, MB an hour, where it could be watched for long enough to say so.
 _MB_PER_H = 1.0
 _JUDGED_S = 1800.0
@@ -33,6 +35,8 @@ def close_accounts(lab: Laboratory, campaign: Campaign) -> dict[str, Any]:
     vitals = list(lab.node.vitals)
     if not lab.node.up(60.0):
         lab.problems.append("the daemon is not there at the end")
+    healed = max((one.began + one.lasted_s for one in campaign.done), default=0.0)
+    time.sleep(max(0.0, healed + _RECORDING_AGAIN_S - time.time()))
     for headset in lab.headsets.values():
         headset.end()
     lab.cyton.end()
