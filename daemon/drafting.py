@@ -118,7 +118,8 @@ class Drafting:
         with ThreadPoolExecutor(1, thread_name_prefix="drafting") as thread:
             for made in await loop.run_in_executor(thread, self._begin):
                 # A crash kept it from the outbox.
-                self._jobs.append(self._job(_DRAFT, partial(_same, made), self._tell, self._posted))
+                again = partial(_same, made)
+                self._jobs.append(Job(again, self._tell, self._posted, loop.create_future(), _DRAFT))
             while True:
                 self._wake.clear()
                 job, pause_s = self._next(loop.time())
@@ -255,19 +256,10 @@ class Drafting:
         if len(self._jobs) >= room or self._closed:
             self.refused += 1
             raise CommandError(f"{len(self._jobs)} drafts and commands are waiting already: try again later")
-        job = self._job(what, work, after, last)
+        job = Job(work, after, last, asyncio.get_running_loop().create_future(), what)
         self._jobs.append(job)
         self._wake.set()
         return job.done
-
-    def _job(
-        self,
-        what: str,
-        work: Callable[[], Any],
-        after: Callable[[Any], str],
-        last: Callable[[Any], None] | None,
-    ) -> Job:
-        return Job(work, after, last, asyncio.get_running_loop().create_future(), what)
 
 
 def _same(made: tuple[Draft, bytes]) -> tuple[Draft, bytes]:

@@ -259,7 +259,7 @@ class Outbox:
             self._look()
 
     def _renumber(self) -> None:
-        """What was saved of a damaged file may be of before the newest numbers."""
+        """What was saved of a damaged file may lack the newest numbers."""
         self._numbers |= self._last
         self._look()
 
