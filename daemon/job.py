@@ -12,7 +12,8 @@ from typing import Any
 class Job:
     """work: in the thread. after: in the event loop, with its result; gives the command's answer.
 
-    last: in the thread again, where the result has been told. result, told: once they are there.
+    last: in the thread again, where the result has been told. what: its name in the log. due: nobody asked
+    for it. result, told: once they are there.
     """
 
     work: Callable[[], Any]
@@ -20,8 +21,14 @@ class Job:
     last: Callable[[Any], None] | None
     done: asyncio.Future[str]
     what: str
+    due: bool
     result: Any = None
     told: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """For a disk that is full: nobody asked for it, or it is told and lacks only what makes it last."""
+        return self.due or self.told is not None
 
     def refuse(self, why: Exception) -> None:
         if not self.done.done():

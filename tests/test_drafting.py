@@ -22,7 +22,7 @@ UNKNOWN = Sign(draft="0" * 32, version=1, signer="dr-1", decision="accept")
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.drafting.FULL_S", 0.5)
+    monkeypatch.setattr("daemon.job_queue.FULL_S", 0.5)
 
 
 @asynccontextmanager
@@ -46,7 +46,7 @@ def test_whoever_signs_is_answered_though_others_wait_for_room(tmp_path: Path) -
         async with drafting(tmp_path) as (made, archive):
             archive._db.execute("pragma query_only=on")
             made.enter("bed", "patient context")
-            while not made._full_until:  # noqa: ASYNC110 (it has no event)
+            while not made._jobs._full_until:  # noqa: ASYNC110 (it has no event)
                 await asyncio.sleep(0.02)
             with pytest.raises(CommandError):
                 await asyncio.wait_for(made.sign("bed", UNKNOWN), 10)

@@ -46,7 +46,7 @@ async def told(what: Callable[[], object]) -> None:
 def test_the_archive_keeps_a_draft_that_the_outbox_has_in_memory_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.drafting.FULL_S", 0.1)
+    monkeypatch.setattr("daemon.job_queue.FULL_S", 0.1)
 
     async def body(archive: Archive, outbox: Outbox) -> None:
         thread = drafting(archive, outbox)
