@@ -34,18 +34,18 @@ class Calibration:
 
     def add(self, features: Float64, good: Bool) -> None:
         """features: (n_channels, n_rows, n_columns); good: (n_channels,)."""
-        self._features.append(features)
-        self._good.append(good)
+        # Of no weight in any sum; a headset that nobody wears sends such windows for days.
+        if good.any():
+            self._features.append(features)
+            self._good.append(good)
 
     def finish(self) -> bool:
-        """Closes the calibration; False where there was too little usable rest."""
+        """Closes the calibration; False, and it stays open, where there was too little usable rest."""
         if not self._features:
             return False
         stack = np.stack(self._features)  # (n_windows, n_channels, n_rows, n_columns)
         good = np.stack(self._good)  # (n_windows, n_channels)
         enough = good.any(axis=0)
-        if not enough.any():
-            return False
         weight = good[:, :, None, None]
         count = np.maximum(good.sum(axis=0), 1)[:, None] * stack.shape[3]
         mean = (stack * weight).sum(axis=(0, 3)) / count
@@ -57,6 +57,7 @@ class Calibration:
         mean[~enough] = np.median(mean[enough], axis=0)
         spread[~enough] = np.median(spread[enough], axis=0)
         self._mean, self._spread = mean, spread
+        self._features, self._good = [], []
         return True
 
     def deviations(self, features: Float64) -> Float64:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,20 @@ def test_no_rest_no_calibration() -> None:
     assert not calibration.finish()
     with pytest.raises(RuntimeError):
         calibration.deviations(np.zeros((2, 1, 1)))
+
+
+def test_a_headset_that_nobody_wears_fills_no_memory() -> None:
+    calibration = Calibration(0.25)
+    nothing_good = np.zeros(32, dtype=bool)
+    tracemalloc.start()
+    try:
+        for _ in range(2000):
+            calibration.add(np.zeros((32, 5, 1)), nothing_good)
+            assert not calibration.finish()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000  # one window takes 1,300
 
 
 def test_codes_saturate() -> None:
