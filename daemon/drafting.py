@@ -13,6 +13,7 @@ import structlog
 from daemon.archive import Archive
 from daemon.draft_settings import Drafts
 from daemon.errors import CommandError
+from daemon.job import Job
 from daemon.job_queue import JobQueue
 from daemon.messages import unix
 from daemon.record_commands import Ask, Sign
@@ -63,18 +64,13 @@ class Drafting:
     def draft(self, order: Order) -> asyncio.Future[str]:
         """The next version about the order's episode. Raises CommandError where too much waits."""
         return self._jobs.put(
-            lambda: self._draft(order), self._tell, "draft", self._posted, due=True, room=MOST_WAITING
+            Job("draft", lambda: self._draft(order), self._tell, self._posted, due=True), MOST_WAITING
         )
 
     def sign(self, stream: str, command: Sign) -> asyncio.Future[str]:
         """Raises CommandError where too much waits; the future, where it is refused."""
         return self._jobs.put(
-            lambda: self._sign(stream, command),
-            self._tell,
-            "sign",
-            self._posted,
-            due=False,
-            room=MOST_COMMANDS,
+            Job("sign", lambda: self._sign(stream, command), self._tell, self._posted), MOST_COMMANDS
         )
 
     def ask(self, stream: str, command: Ask, known: Known, correlation: bytes | None) -> asyncio.Future[str]:
@@ -87,20 +83,13 @@ class Drafting:
             self.answered += 1
             return f"answered in {len(reply.statements)} statements"
 
-        return self._jobs.put(
-            lambda: self._answer(stream, command, known), after, "ask", due=False, room=MOST_COMMANDS
-        )
+        return self._jobs.put(Job("ask", lambda: self._answer(stream, command, known), after), MOST_COMMANDS)
 
     def enter(self, stream: str, action: str, **detail: Any) -> None:
         """Enters a deed into the trail. What was done is done: it is counted where too many wait."""
+        note = Job("note", lambda: self._archive.note(stream, action, **detail), lambda _: "", due=True)
         try:
-            self._jobs.put(
-                lambda: self._archive.note(stream, action, **detail),
-                lambda _: "",
-                "note",
-                due=True,
-                room=MOST_NOTES,
-            )
+            self._jobs.put(note, MOST_NOTES)
         except CommandError as why:
             log.error("a deed is not in the trail", stream=stream, action=action, reason=str(why))
 
@@ -123,7 +112,7 @@ class Drafting:
         with self._jobs.thread:
             for made in await self._jobs.call(self._begin):
                 # A crash kept it from the outbox.
-                self._jobs.add(partial(_same, made), self._tell, "draft", self._posted, due=True)
+                self._jobs.add(Job("draft", partial(_same, made), self._tell, self._posted, due=True))
             await self._jobs.run()
 
     def _begin(self) -> list[tuple[Draft, bytes]]:

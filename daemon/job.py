@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(eq=False)
 class Job:
-    """work: in the thread. after: in the event loop, with its result; gives the command's answer.
+    """what: its name in the log. work: in the thread. after: in the event loop, with its result; gives the
+    command's answer. last: in the thread again, where the result has been told. due: nobody asked for it.
 
-    last: in the thread again, where the result has been told. what: its name in the log. due: nobody asked
-    for it. result, told: once they are there.
+    done: the answer, or why there is none. result, told: once they are there. To be made in the event loop.
     """
 
+    what: str
     work: Callable[[], Any]
     after: Callable[[Any], str]
-    last: Callable[[Any], None] | None
-    done: asyncio.Future[str]
-    what: str
-    due: bool
+    last: Callable[[Any], None] | None = None
+    due: bool = False
+    done: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     result: Any = None
     told: str | None = None
 

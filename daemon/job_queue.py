@@ -18,7 +18,6 @@ from daemon.job import Job
 log = structlog.get_logger("drafting")
 
 T = TypeVar("T")
-Result = TypeVar("Result")
 
 # How soon a full disk is tried again, seconds.
 FULL_S = 5.0
@@ -40,33 +39,15 @@ class JobQueue:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def put(
-        self,
-        work: Callable[[], Result],
-        after: Callable[[Result], str],
-        what: str,
-        last: Callable[[Result], None] | None = None,
-        *,
-        due: bool,
-        room: int,
-    ) -> asyncio.Future[str]:
+    def put(self, job: Job, room: int) -> asyncio.Future[str]:
         """As `add`. Raises CommandError where `room` jobs wait already, or it is closed."""
         if len(self._jobs) >= room or self._closed:
             self.refused += 1
             raise CommandError(f"{len(self._jobs)} drafts and commands are waiting already: try again later")
-        return self.add(work, after, what, last, due=due)
+        return self.add(job)
 
-    def add(
-        self,
-        work: Callable[[], Result],
-        after: Callable[[Result], str],
-        what: str,
-        last: Callable[[Result], None] | None = None,
-        *,
-        due: bool,
-    ) -> asyncio.Future[str]:
-        """The fields of `Job`; the future is the command's answer, or raises why there is none."""
-        job = Job(work, after, last, asyncio.get_running_loop().create_future(), what, due)
+    def add(self, job: Job) -> asyncio.Future[str]:
+        """Behind all others; returns `job.done`."""
         self._jobs.append(job)
         self._wake.set()
         return job.done
